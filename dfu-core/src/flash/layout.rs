@@ -1,0 +1,63 @@
+//! A device's flash map.
+
+use core::marker::PhantomData;
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+/// Windows over one flash of type `F`, each `(offset, size)`, that do not overlap.
+///
+/// Make it a `const`, then a mistake does not compile:
+///
+/// ```compile_fail
+/// # type Flash = dfu_target::blocking::Blocking<dfu_testkit::flash::SimFlash<4, 4096>>;
+/// use dfu_target::flash::Layout;
+/// const MAP: Layout<Flash, 2> = Layout::new([(0x0, 0x2000), (0x1000, 0x1000)]); // they overlap
+/// # let _ = MAP;
+/// ```
+#[derive(Debug)]
+pub struct Layout<F, const N: usize> {
+    pub(super) windows: [(u32, u32); N],
+    flash: PhantomData<fn() -> F>,
+}
+
+impl<F: NorFlash, const N: usize> Layout<F, N> {
+    /// A map of windows. For constants: what is wrong with it stops the compiler.
+    ///
+    /// # Panics
+    ///
+    /// Outside of constants, where a window is empty, is not made of whole erase units, ends beyond 4 GiB or
+    /// overlaps another. A map that is made at run time goes through [`checked`](Self::checked).
+    #[allow(clippy::panic)] // It is the compiler that panics.
+    pub const fn new(windows: [(u32, u32); N]) -> Self {
+        match Self::checked(windows) {
+            Ok(layout) => layout,
+            Err(reason) => panic!("{}", reason),
+        }
+    }
+
+    /// A map of windows, or what is wrong with it.
+    pub const fn checked(windows: [(u32, u32); N]) -> Result<Self, &'static str> {
+        let mut rest: &[(u32, u32)] = &windows;
+        while let Some((&(offset, size), others)) = rest.split_first() {
+            let unit = F::ERASE_SIZE as u32;
+            if size == 0 {
+                return Err("a window is empty");
+            }
+            if !offset.is_multiple_of(unit) || !size.is_multiple_of(unit) {
+                return Err("a window does not begin and end at an erase unit");
+            }
+            let Some(end) = offset.checked_add(size) else {
+                return Err("a window ends beyond 4 GiB");
+            };
+            rest = others;
+            let mut others = others;
+            while let Some((&(other, other_size), more)) = others.split_first() {
+                if offset < other.saturating_add(other_size) && other < end {
+                    return Err("two windows overlap");
+                }
+                others = more;
+            }
+        }
+        Ok(Self { windows, flash: PhantomData })
+    }
+}

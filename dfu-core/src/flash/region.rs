@@ -1,0 +1,147 @@
+//! Several windows over one flash, without an allocator and without a lock that interrupts.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+
+use super::{Layout, Op, yield_now};
+
+/// A flash that several [`Region`]s share, on one executor.
+///
+/// Two tasks may each hold a region. An operation while another one is under way is an error,
+/// [`RegionError::Busy`], or waits for its turn: see [`waiting`](Self::waiting).
+#[derive(Debug)]
+pub struct Shared<F> {
+    flash: RefCell<F>,
+    wait: bool,
+}
+
+impl<F: NorFlash> Shared<F> {
+    /// Shares a flash. An operation that finds it in use fails with [`RegionError::Busy`].
+    pub const fn new(flash: F) -> Self {
+        Self { flash: RefCell::new(flash), wait: false }
+    }
+
+    /// Shares a flash. An operation that finds it in use yields until it is free.
+    pub const fn waiting(flash: F) -> Self {
+        Self { flash: RefCell::new(flash), wait: true }
+    }
+
+    /// The windows of a layout, in its order.
+    pub fn split<const N: usize>(&mut self, layout: &Layout<F, N>) -> [Region<'_, F>; N] {
+        let shared = &*self;
+        layout.windows.map(|(start, size)| Region { shared, start, size })
+    }
+
+    /// Gives the flash back.
+    pub fn into_inner(self) -> F {
+        self.flash.into_inner()
+    }
+}
+
+/// A window over a flash: a [`NorFlash`] of its own that reaches nothing outside.
+#[derive(Debug)]
+pub struct Region<'a, F> {
+    shared: &'a Shared<F>,
+    start: u32,
+    size: u32,
+}
+
+impl<F: NorFlash> Region<'_, F> {
+    /// Where in the flash it begins, in bytes.
+    pub const fn start(&self) -> u32 {
+        self.start
+    }
+
+    async fn access(&mut self, op: Op<'_>) -> Result<(), RegionError<F::Error>> {
+        let (at, len) = match &op {
+            Op::Read(at, into) => (*at, into.len()),
+            Op::Write(at, bytes) => (*at, bytes.len()),
+            Op::Erase(from, to) => (*from, to.checked_sub(*from).ok_or(RegionError::OutOfBounds)? as usize),
+        };
+        if at > self.size || len > (self.size.saturating_sub(at)) as usize {
+            return Err(RegionError::OutOfBounds);
+        }
+        let at = self.start.saturating_add(at);
+        loop {
+            // Held over the awaits below on purpose: that is what makes the others find it busy.
+            #[allow(clippy::await_holding_refcell_ref)]
+            if let Ok(mut flash) = self.shared.flash.try_borrow_mut() {
+                return match op {
+                    Op::Read(_, into) => flash.read(at, into).await,
+                    Op::Write(_, bytes) => flash.write(at, bytes).await,
+                    Op::Erase(..) => flash.erase(at, at.saturating_add(len as u32)).await,
+                }
+                .map_err(RegionError::Flash);
+            }
+            if !self.shared.wait {
+                return Err(RegionError::Busy);
+            }
+            yield_now().await;
+        }
+    }
+}
+
+impl<F: NorFlash> ErrorType for Region<'_, F> {
+    type Error = RegionError<F::Error>;
+}
+
+impl<F: NorFlash> ReadNorFlash for Region<'_, F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.access(Op::Read(offset, bytes)).await
+    }
+
+    fn capacity(&self) -> usize {
+        self.size as usize
+    }
+}
+
+impl<F: NorFlash> NorFlash for Region<'_, F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        self.access(Op::Erase(from, to)).await
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.access(Op::Write(offset, bytes)).await
+    }
+}
+
+/// Why an operation on a [`Region`] failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RegionError<E> {
+    /// The flash below failed.
+    Flash(E),
+    /// It would reach outside the window. Nothing was done.
+    OutOfBounds,
+    /// Another region's operation is under way. Nothing was done; later it may work.
+    Busy,
+}
+
+impl<E: NorFlashError> NorFlashError for RegionError<E> {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            Self::Flash(error) => error.kind(),
+            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
+            Self::Busy => NorFlashErrorKind::Other,
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for RegionError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(error) => write!(f, "flash error: {error:?}"),
+            Self::OutOfBounds => f.write_str("outside of the flash region"),
+            Self::Busy => f.write_str("the flash is in use by another region"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for RegionError<E> {}

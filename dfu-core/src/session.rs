@@ -1,0 +1,213 @@
+//! One update, from the first byte to the request to run it.
+//!
+//! ```text
+//!  begin ─► Session ──finish──► Staged ──verify──► Verified ──apply──► Applied ─► reset ─► self-test ─► confirm
+//!    │        │  ▲ write,         ▲
+//!    │        └──┘ resume         │  all of it is stored already: not a byte is fetched
+//!    └────────────────────────────┘
+//! ```
+
+mod core;
+mod error;
+mod request;
+
+pub use error::{Failed, SessionError};
+pub use request::Request;
+
+use self::core::{Core, Goal};
+use crate::digest::Digest;
+use crate::image::ImageKind;
+use crate::progress::ProgressStore;
+use crate::target::{Applied, Checked, DfuTarget, Written};
+
+/// An update that receives its bytes, from whoever pushes or pulls them.
+///
+/// # Power and cancellation
+///
+/// After a power cut, or after this value was dropped, [`begin`](Self::begin) takes up what is stored. After an
+/// error or a dropped future, [`resume`](Self::resume) does so without a reset; [`offset`](Self::offset) tells
+/// which byte is wanted next.
+#[derive(Debug)]
+pub struct Session<T, S>(Core<T, S>);
+
+/// An update that is stored whole and was read back. Next: compare it with what it should be.
+#[derive(Debug)]
+#[must_use = "the image is stored, and nothing will run it before `verify` and `apply`"]
+pub struct Staged<T, S>(Core<T, S>);
+
+/// An update that is what it should be. Next: ask for it to be run.
+#[derive(Debug)]
+#[must_use = "the image is verified, and nothing will run it before `apply`"]
+pub struct Verified<T, S>(Core<T, S>);
+
+/// Where an update stands when it begins.
+#[derive(Debug)]
+pub enum Begun<T, S> {
+    /// Bytes are wanted, from [`Session::offset`] on.
+    Receiving(Session<T, S>),
+    /// All of it was stored before; not a byte is needed.
+    Staged(Staged<T, S>),
+}
+
+impl<T: DfuTarget, S: ProgressStore> Session<T, S> {
+    /// Begins the update that `request` names, or goes on with it.
+    ///
+    /// What is stored counts only if the caller's id, the size, the kind, the index and the target's identity
+    /// all match; else the session starts from zero. Nothing is written or erased before the first bytes have
+    /// been accepted by the target. Lend the target and the store (`&mut`) to keep them afterwards.
+    pub async fn begin(target: T, store: S, request: Request) -> Result<Begun<T, S>, Failed<(T, S), SessionError<T::Error>>> {
+        let mut core = Core::new(target, store, request);
+        match core.run(Goal::Begin, &[]).await {
+            Ok(()) if core.is_staged() => Ok(Begun::Staged(Staged(core))),
+            Ok(()) => Ok(Begun::Receiving(Session(core))),
+            Err(error) => Err(Failed::new(core.release(), error)),
+        }
+    }
+
+    /// The offset of the byte that is wanted next.
+    pub fn offset(&self) -> u32 {
+        self.0.next()
+    }
+
+    /// All bytes before this offset survive a power cut; a resume asks for bytes from here or somewhat earlier.
+    pub fn durable(&self) -> u32 {
+        self.0.durable()
+    }
+
+    /// What the image is, once its first bytes were accepted.
+    pub fn kind(&self) -> Option<ImageKind> {
+        self.0.kind()
+    }
+
+    /// The image's length in bytes, once known.
+    pub fn size(&self) -> Option<u32> {
+        self.0.size()
+    }
+
+    /// Takes what a source says of its file: its size, and a tag of its validator (0: it has none). Returns the
+    /// offset from which bytes are wanted: that of before, or 0 when this is not, or may not be, the file whose
+    /// beginning is stored. Without a tag on both sides only a request that carries the digest goes on.
+    pub fn agree(&mut self, size: Option<u32>, tag: u32) -> Result<u32, SessionError<T::Error>> {
+        self.0.agree(size, tag)
+    }
+
+    /// Takes the bytes at [`offset`](Self::offset).
+    ///
+    /// A refused image, known by its first 64 bytes, costs no write and no erase. After
+    /// [`Written::Rewind`] the bytes from that offset on are wanted once more.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<Written, SessionError<T::Error>> {
+        self.0.run(Goal::Feed, bytes).await?;
+        Ok(self.0.written())
+    }
+
+    /// Takes bytes that belong at `offset`, for transports that number their blocks: what came before already is
+    /// left out, so a block may be sent twice; a gap is [`SessionError::Gap`].
+    pub async fn write_at(&mut self, offset: u32, bytes: &[u8]) -> Result<Written, SessionError<T::Error>> {
+        let wanted = self.0.next();
+        let Some(known) = wanted.checked_sub(offset) else { return Err(SessionError::Gap { wanted, offset }) };
+        self.write(bytes.get(known as usize..).unwrap_or(&[])).await
+    }
+
+    /// Does one piece of work ahead of the next bytes; `true`: more is left. For the time in which the network is
+    /// waited for. Dropping it costs the time spent and nothing else.
+    pub async fn prepare(&mut self) -> Result<bool, SessionError<T::Error>> {
+        self.0.run(Goal::Prepare, &[]).await?;
+        Ok(self.0.more_to_prepare())
+    }
+
+    /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next.
+    pub async fn resume(&mut self) -> Result<u32, SessionError<T::Error>> {
+        self.0.interrupt();
+        self.0.run(Goal::Begin, &[]).await?;
+        Ok(self.0.next())
+    }
+
+    /// Starts over from zero. Does no I/O: what is stored is dropped when the first bytes have been accepted.
+    pub fn restart(&mut self) {
+        self.0.restart();
+    }
+
+    /// Ends the stream: stores what is left, reads the image back, has the target check it by its own rules.
+    pub async fn finish(mut self) -> Result<Staged<T, S>, Failed<Self, SessionError<T::Error>>> {
+        match self.0.run(Goal::Finish, &[]).await {
+            Ok(()) => Ok(Staged(self.0)),
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
+    /// Gives the update up: forgets the progress, then drops what is stored.
+    pub async fn abort(mut self) -> Result<(T, S), Failed<Self, SessionError<T::Error>>> {
+        match self.0.run(Goal::Abort, &[]).await {
+            Ok(()) => Ok(self.0.release()),
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
+    /// Leaves the update as it is, to be taken up later.
+    pub fn release(self) -> (T, S) {
+        self.0.release()
+    }
+}
+
+impl<T: DfuTarget, S: ProgressStore> Staged<T, S> {
+    /// What the target found when it read the image back.
+    pub fn checked(&self) -> Checked {
+        self.0.checked()
+    }
+
+    /// Whether this very image was applied before and lies there still: it ran and came back, or the device was
+    /// reset before it could run. Applying it again for ever is a boot loop.
+    pub fn attempted(&self) -> bool {
+        self.0.attempted()
+    }
+
+    /// Goes on if the image is the one with this digest.
+    pub fn verify(self, expected: &Digest) -> Result<Verified<T, S>, Failed<Self, SessionError<T::Error>>> {
+        match self.0.checked().matches(expected) {
+            Some(_) => Ok(Verified(self.0)),
+            None => {
+                let error = SessionError::Mismatch { expected: *expected, found: self.0.checked().digest };
+                Err(Failed::new(self, error))
+            }
+        }
+    }
+
+    /// Goes on if the target could check the image by what it carries: its hash, or its signature.
+    pub fn verify_self(self) -> Result<Verified<T, S>, Failed<Self, SessionError<T::Error>>> {
+        match self.0.checked().assured() {
+            Ok(_) => Ok(Verified(self.0)),
+            Err(_) => Err(Failed::new(self, SessionError::NotAssured)),
+        }
+    }
+
+    /// Goes back to receiving, to start over or abort.
+    pub fn into_session(self) -> Session<T, S> {
+        Session(self.0)
+    }
+
+    /// Leaves the update as it is, to be taken up later.
+    pub fn release(self) -> (T, S) {
+        self.0.release()
+    }
+}
+
+impl<T: DfuTarget, S: ProgressStore> Verified<T, S> {
+    /// Records that the image was applied, then asks for it to be run. Legal to repeat after a failure; where the
+    /// error's kind is [`Rewind`](crate::ErrorKind::Rewind), begin again: some bytes are wanted once more.
+    pub async fn apply(mut self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {
+        match self.0.run(Goal::Apply, &[]).await {
+            Ok(()) => Ok(self.0.applied()),
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
+    /// Goes back to receiving, to start over or abort.
+    pub fn into_session(self) -> Session<T, S> {
+        Session(self.0)
+    }
+
+    /// Leaves the update as it is, to be taken up later.
+    pub fn release(self) -> (T, S) {
+        self.0.release()
+    }
+}

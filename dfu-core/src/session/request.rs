@@ -1,0 +1,59 @@
+//! What the caller wants.
+
+use crate::digest::Digest;
+use crate::progress::ImageId;
+
+/// Which image is wanted, and how often progress is stored.
+///
+/// ```
+/// use dfu_target::{ImageId, Request};
+/// const JOB: Request = Request::new(ImageId([7; 32])).size(307_200).save_every(16 * 1024);
+/// # let _ = JOB;
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Request {
+    pub(super) id: ImageId,
+    pub(super) size: Option<u32>,
+    pub(super) index: u8,
+    pub(super) save_every: u32,
+    pub(super) digest: Option<Digest>,
+}
+
+impl Request {
+    /// Wants the image of this name. What is stored of an image of another name is not resumed.
+    pub const fn new(id: ImageId) -> Self {
+        Self { id, size: None, index: 0, save_every: 4096, digest: None }
+    }
+
+    /// Wants the image with this SHA-256. A resume then needs no word from the source that the file is the same.
+    /// The comparison itself is [`Staged::verify`](crate::Staged::verify).
+    pub const fn of(digest: Digest) -> Self {
+        Self::new(ImageId(digest.0)).digest(digest)
+    }
+
+    /// The image's length in bytes. Unknown otherwise until the source tells it or the stream ends.
+    pub const fn size(mut self, bytes: u32) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
+    /// Which of several images of the kind; 0 otherwise.
+    pub const fn index(mut self, index: u8) -> Self {
+        self.index = index;
+        self
+    }
+
+    /// Progress is stored each time this many more bytes are safe; 4096 otherwise. Less than the target's erase
+    /// unit gains nothing.
+    pub const fn save_every(mut self, bytes: u32) -> Self {
+        self.save_every = bytes;
+        self
+    }
+
+    /// The image's SHA-256, where the name is another one.
+    pub const fn digest(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+}
