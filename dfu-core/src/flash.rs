@@ -13,8 +13,9 @@ pub use layout::Layout;
 pub use region::{Region, RegionError, Shared};
 pub use writer::{FlashWriter, Writer, WriterError};
 
-use core::future::poll_fn;
-use core::task::Poll;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use embedded_storage_async::nor_flash::NorFlash;
 
@@ -27,6 +28,25 @@ pub enum Op<'a> {
     Write(u32, &'a [u8]),
     /// Erases whole units, from the first address to before the second.
     Erase(u32, u32),
+}
+
+impl Op<'_> {
+    /// Where it begins, and how far it reaches; too far where it ends before it begins.
+    fn span(&self) -> (u32, u32) {
+        match self {
+            Op::Read(at, into) => (*at, into.len() as u32),
+            Op::Write(at, bytes) => (*at, bytes.len() as u32),
+            Op::Erase(from, to) => (*from, to.wrapping_sub(*from)),
+        }
+    }
+
+    fn shift(&mut self, by: u32) {
+        let (Op::Read(at, _) | Op::Write(at, _) | Op::Erase(at, _)) = self;
+        *at = at.wrapping_add(by);
+        if let Op::Erase(_, to) = self {
+            *to = to.wrapping_add(by);
+        }
+    }
 }
 
 /// A sequence of flash operations, decided one by one.
@@ -59,17 +79,22 @@ pub async fn run<F: NorFlash>(flash: &mut F, plan: &mut dyn Plan) -> Result<(), 
 pub const YIELD_EVERY: usize = 4096;
 
 /// Gives others on the same executor a turn.
-pub async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if yielded {
+pub const fn yield_now() -> impl Future<Output = ()> {
+    Yield(false)
+}
+
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if core::mem::replace(&mut self.0, true) {
             return Poll::Ready(());
         }
-        yielded = true;
         context.waker().wake_by_ref();
         Poll::Pending
-    })
-    .await;
+    }
 }
 
 /// The highest multiple of `unit` that is `at` or less.

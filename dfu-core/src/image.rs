@@ -7,7 +7,55 @@ pub mod modem;
 pub const HEAD_LEN: usize = 64;
 
 /// The first bytes of an image: [`HEAD_LEN`], or all of a shorter image.
-pub type Head = heapless::Vec<u8, HEAD_LEN>;
+#[derive(Clone, Copy)]
+pub struct Head {
+    bytes: [u8; HEAD_LEN],
+    len: usize,
+}
+
+impl Head {
+    /// The first bytes of `image`, none of it where it is empty.
+    pub fn of(image: &[u8]) -> Self {
+        let mut head = Self { bytes: [0; HEAD_LEN], len: 0 };
+        head.take(image);
+        head
+    }
+
+    /// Takes as many bytes as there is room for, and returns the rest.
+    pub(crate) fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let room = HEAD_LEN.saturating_sub(self.len);
+        let (bytes, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        self.bytes.iter_mut().skip(self.len).zip(bytes).for_each(|(to, from)| *to = *from);
+        self.len = self.len.saturating_add(bytes.len());
+        rest
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Head {}
+
+impl core::ops::Deref for Head {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl core::fmt::Debug for Head {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:02x?}", &**self)
+    }
+}
 
 /// The kinds of image that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -19,5 +19,5 @@ pub mod target;
 pub use digest::{Digest, Sha256};
 pub use image::{Image, ImageKind, Probe};
 pub use progress::{ImageId, Progress, ProgressLog, ProgressStore};
-pub use session::{Begun, Request, Session, Staged, Verified};
+pub use session::{Begun, Request, Session, Staged, Update, Verified};
 pub use target::{Applied, DfuTarget, Error, ErrorKind, ErrorType, Written};

@@ -20,50 +20,67 @@ use crate::image::ImageKind;
 use crate::progress::ProgressStore;
 use crate::target::{Applied, Checked, DfuTarget, Written};
 
+/// One update: a target, a store and what is wanted. It holds all state; the faces below are views of it, so
+/// that an error never loses the target or the store.
+#[derive(Debug)]
+pub struct Update<T, S>(Core<T, S>);
+
 /// An update that receives its bytes, from whoever pushes or pulls them.
 ///
 /// # Power and cancellation
 ///
-/// After a power cut, or after this value was dropped, [`begin`](Self::begin) takes up what is stored. After an
-/// error or a dropped future, [`resume`](Self::resume) does so without a reset; [`offset`](Self::offset) tells
-/// which byte is wanted next.
+/// After a power cut, [`Update::begin`] takes up what is stored. After an error or a dropped future,
+/// [`resume`](Self::resume) does so without a reset; [`offset`](Self::offset) tells which byte is wanted next.
 #[derive(Debug)]
-pub struct Session<T, S>(Core<T, S>);
+pub struct Session<'u, T, S>(&'u mut Core<T, S>);
 
 /// An update that is stored whole and was read back. Next: compare it with what it should be.
 #[derive(Debug)]
 #[must_use = "the image is stored, and nothing will run it before `verify` and `apply`"]
-pub struct Staged<T, S>(Core<T, S>);
+pub struct Staged<'u, T, S>(&'u mut Core<T, S>);
 
 /// An update that is what it should be. Next: ask for it to be run.
 #[derive(Debug)]
 #[must_use = "the image is verified, and nothing will run it before `apply`"]
-pub struct Verified<T, S>(Core<T, S>);
+pub struct Verified<'u, T, S>(&'u mut Core<T, S>);
 
 /// Where an update stands when it begins.
 #[derive(Debug)]
-pub enum Begun<T, S> {
+pub enum Begun<'u, T, S> {
     /// Bytes are wanted, from [`Session::offset`] on.
-    Receiving(Session<T, S>),
+    Receiving(Session<'u, T, S>),
     /// All of it was stored before; not a byte is needed.
-    Staged(Staged<T, S>),
+    Staged(Staged<'u, T, S>),
 }
 
-impl<T: DfuTarget, S: ProgressStore> Session<T, S> {
-    /// Begins the update that `request` names, or goes on with it.
+impl<T: DfuTarget, S: ProgressStore> Update<T, S> {
+    /// The update that `request` names. Lend the target and the store (`&mut`) to keep them afterwards.
+    pub fn new(target: T, store: S, request: Request) -> Self {
+        Self(Core::new(target, store, request))
+    }
+
+    /// Begins the update, or goes on with it.
     ///
     /// What is stored counts only if the caller's id, the size, the kind, the index and the target's identity
     /// all match; else the session starts from zero. Nothing is written or erased before the first bytes have
-    /// been accepted by the target. Lend the target and the store (`&mut`) to keep them afterwards.
-    pub async fn begin(target: T, store: S, request: Request) -> Result<Begun<T, S>, Failed<(T, S), SessionError<T::Error>>> {
-        let mut core = Core::new(target, store, request);
-        match core.run(Goal::Begin, &[]).await {
-            Ok(()) if core.is_staged() => Ok(Begun::Staged(Staged(core))),
-            Ok(()) => Ok(Begun::Receiving(Session(core))),
-            Err(error) => Err(Failed::new(core.release(), error)),
-        }
+    /// been accepted by the target. Legal to repeat: what is stored is looked at again.
+    pub async fn begin(&mut self) -> Result<Begun<'_, T, S>, SessionError<T::Error>> {
+        self.0.reread();
+        self.0.run(Goal::Begin, &[]).await?;
+        Ok(if self.0.is_staged() {
+            Begun::Staged(Staged(&mut self.0))
+        } else {
+            Begun::Receiving(Session(&mut self.0))
+        })
     }
 
+    /// Gives the target and the store back. What is stored stays, to be taken up later.
+    pub fn release(self) -> (T, S) {
+        self.0.release()
+    }
+}
+
+impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// The offset of the byte that is wanted next.
     pub fn offset(&self) -> u32 {
         self.0.next()
@@ -128,28 +145,20 @@ impl<T: DfuTarget, S: ProgressStore> Session<T, S> {
     }
 
     /// Ends the stream: stores what is left, reads the image back, has the target check it by its own rules.
-    pub async fn finish(mut self) -> Result<Staged<T, S>, Failed<Self, SessionError<T::Error>>> {
+    pub async fn finish(self) -> Result<Staged<'u, T, S>, Failed<Self, SessionError<T::Error>>> {
         match self.0.run(Goal::Finish, &[]).await {
             Ok(()) => Ok(Staged(self.0)),
             Err(error) => Err(Failed::new(self, error)),
         }
     }
 
-    /// Gives the update up: forgets the progress, then drops what is stored.
-    pub async fn abort(mut self) -> Result<(T, S), Failed<Self, SessionError<T::Error>>> {
-        match self.0.run(Goal::Abort, &[]).await {
-            Ok(()) => Ok(self.0.release()),
-            Err(error) => Err(Failed::new(self, error)),
-        }
-    }
-
-    /// Leaves the update as it is, to be taken up later.
-    pub fn release(self) -> (T, S) {
-        self.0.release()
+    /// Gives the update up: forgets the progress, then drops what is stored. The session then stands at zero.
+    pub async fn abort(&mut self) -> Result<(), SessionError<T::Error>> {
+        self.0.run(Goal::Abort, &[]).await
     }
 }
 
-impl<T: DfuTarget, S: ProgressStore> Staged<T, S> {
+impl<'u, T: DfuTarget, S: ProgressStore> Staged<'u, T, S> {
     /// What the target found when it read the image back.
     pub fn checked(&self) -> Checked {
         self.0.checked()
@@ -162,18 +171,15 @@ impl<T: DfuTarget, S: ProgressStore> Staged<T, S> {
     }
 
     /// Goes on if the image is the one with this digest.
-    pub fn verify(self, expected: &Digest) -> Result<Verified<T, S>, Failed<Self, SessionError<T::Error>>> {
+    pub fn verify(self, expected: &Digest) -> Result<Verified<'u, T, S>, Failed<Self, SessionError<T::Error>>> {
         match self.0.checked().matches(expected) {
             Some(_) => Ok(Verified(self.0)),
-            None => {
-                let error = SessionError::Mismatch { expected: *expected, found: self.0.checked().digest };
-                Err(Failed::new(self, error))
-            }
+            None => Err(Failed::new(self, SessionError::Mismatch)),
         }
     }
 
     /// Goes on if the target could check the image by what it carries: its hash, or its signature.
-    pub fn verify_self(self) -> Result<Verified<T, S>, Failed<Self, SessionError<T::Error>>> {
+    pub fn verify_self(self) -> Result<Verified<'u, T, S>, Failed<Self, SessionError<T::Error>>> {
         match self.0.checked().assured() {
             Ok(_) => Ok(Verified(self.0)),
             Err(_) => Err(Failed::new(self, SessionError::NotAssured)),
@@ -181,20 +187,15 @@ impl<T: DfuTarget, S: ProgressStore> Staged<T, S> {
     }
 
     /// Goes back to receiving, to start over or abort.
-    pub fn into_session(self) -> Session<T, S> {
+    pub fn into_session(self) -> Session<'u, T, S> {
         Session(self.0)
-    }
-
-    /// Leaves the update as it is, to be taken up later.
-    pub fn release(self) -> (T, S) {
-        self.0.release()
     }
 }
 
-impl<T: DfuTarget, S: ProgressStore> Verified<T, S> {
+impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
     /// Records that the image was applied, then asks for it to be run. Legal to repeat after a failure; where the
     /// error's kind is [`Rewind`](crate::ErrorKind::Rewind), begin again: some bytes are wanted once more.
-    pub async fn apply(mut self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {
+    pub async fn apply(self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {
         match self.0.run(Goal::Apply, &[]).await {
             Ok(()) => Ok(self.0.applied()),
             Err(error) => Err(Failed::new(self, error)),
@@ -202,12 +203,7 @@ impl<T: DfuTarget, S: ProgressStore> Verified<T, S> {
     }
 
     /// Goes back to receiving, to start over or abort.
-    pub fn into_session(self) -> Session<T, S> {
+    pub fn into_session(self) -> Session<'u, T, S> {
         Session(self.0)
-    }
-
-    /// Leaves the update as it is, to be taken up later.
-    pub fn release(self) -> (T, S) {
-        self.0.release()
     }
 }

@@ -9,10 +9,24 @@ use embedded_storage_async::nor_flash::NorFlash;
 /// Make it a `const`, then a mistake does not compile:
 ///
 /// ```compile_fail
-/// # type Flash = dfu_target::blocking::Blocking<dfu_testkit::flash::SimFlash<4, 4096>>;
+/// # use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+/// # struct Flash;
+/// # impl ErrorType for Flash { type Error = NorFlashErrorKind; }
+/// # impl ReadNorFlash for Flash {
+/// #     const READ_SIZE: usize = 1;
+/// #     async fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), NorFlashErrorKind> { Ok(()) }
+/// #     fn capacity(&self) -> usize { 0x10000 }
+/// # }
+/// # impl NorFlash for Flash {
+/// #     const WRITE_SIZE: usize = 4;
+/// #     const ERASE_SIZE: usize = 0x1000;
+/// #     async fn erase(&mut self, _: u32, _: u32) -> Result<(), NorFlashErrorKind> { Ok(()) }
+/// #     async fn write(&mut self, _: u32, _: &[u8]) -> Result<(), NorFlashErrorKind> { Ok(()) }
+/// # }
 /// use dfu_target::flash::Layout;
+/// const GOOD: Layout<Flash, 2> = Layout::new([(0x0, 0x1000), (0x1000, 0x1000)]);
 /// const MAP: Layout<Flash, 2> = Layout::new([(0x0, 0x2000), (0x1000, 0x1000)]); // they overlap
-/// # let _ = MAP;
+/// # let _ = (GOOD, MAP);
 /// ```
 #[derive(Debug)]
 pub struct Layout<F, const N: usize> {

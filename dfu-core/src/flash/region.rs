@@ -5,7 +5,7 @@ use core::fmt;
 
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
-use super::{Layout, Op, yield_now};
+use super::{Layout, Op, Plan, YIELD_EVERY, yield_now};
 
 /// A flash that several [`Region`]s share, on one executor.
 ///
@@ -31,7 +31,7 @@ impl<F: NorFlash> Shared<F> {
     /// The windows of a layout, in its order.
     pub fn split<const N: usize>(&mut self, layout: &Layout<F, N>) -> [Region<'_, F>; N] {
         let shared = &*self;
-        layout.windows.map(|(start, size)| Region { shared, start, size })
+        layout.windows.map(|(start, size)| Region { shared, start, size, moved: 0 })
     }
 
     /// Gives the flash back.
@@ -46,40 +46,64 @@ pub struct Region<'a, F> {
     shared: &'a Shared<F>,
     start: u32,
     size: u32,
+    /// Bytes since the last yield.
+    moved: u32,
 }
 
 impl<F: NorFlash> Region<'_, F> {
+    /// Its size in bytes.
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
     /// Where in the flash it begins, in bytes.
     pub const fn start(&self) -> u32 {
         self.start
     }
 
-    async fn access(&mut self, op: Op<'_>) -> Result<(), RegionError<F::Error>> {
-        let (at, len) = match &op {
-            Op::Read(at, into) => (*at, into.len()),
-            Op::Write(at, bytes) => (*at, bytes.len()),
-            Op::Erase(from, to) => (*from, to.checked_sub(*from).ok_or(RegionError::OutOfBounds)? as usize),
-        };
-        if at > self.size || len > (self.size.saturating_sub(at)) as usize {
-            return Err(RegionError::OutOfBounds);
-        }
-        let at = self.start.saturating_add(at);
-        loop {
-            // Held over the awaits below on purpose: that is what makes the others find it busy.
-            #[allow(clippy::await_holding_refcell_ref)]
-            if let Ok(mut flash) = self.shared.flash.try_borrow_mut() {
-                return match op {
-                    Op::Read(_, into) => flash.read(at, into).await,
-                    Op::Write(_, bytes) => flash.write(at, bytes).await,
-                    Op::Erase(..) => flash.erase(at, at.saturating_add(len as u32)).await,
+    /// Carries a plan out in this window, as [`flash::run`](super::run) does on a whole flash. The flash is taken
+    /// for one operation at a time.
+    pub async fn run(&mut self, plan: &mut dyn Plan) -> Result<(), RegionError<F::Error>> {
+        while let Some(mut op) = plan.next() {
+            let (at, len) = op.span();
+            if at > self.size || len > self.size.saturating_sub(at) {
+                return Err(RegionError::OutOfBounds);
+            }
+            op.shift(self.start);
+            let mut wait = self.moved >= YIELD_EVERY as u32;
+            loop {
+                if wait {
+                    self.moved = 0;
+                    yield_now().await;
                 }
-                .map_err(RegionError::Flash);
+                // Held over the awaits below on purpose: that is what makes the others find it busy.
+                #[allow(clippy::await_holding_refcell_ref)]
+                if let Ok(mut flash) = self.shared.flash.try_borrow_mut() {
+                    let result = match op {
+                        Op::Read(at, into) => flash.read(at, into).await,
+                        Op::Write(at, bytes) => flash.write(at, bytes).await,
+                        Op::Erase(from, to) => flash.erase(from, to).await,
+                    };
+                    result.map_err(RegionError::Flash)?;
+                    break;
+                }
+                if !self.shared.wait {
+                    return Err(RegionError::Busy);
+                }
+                wait = true;
             }
-            if !self.shared.wait {
-                return Err(RegionError::Busy);
-            }
-            yield_now().await;
+            self.moved = self.moved.saturating_add(len);
         }
+        Ok(())
+    }
+}
+
+/// One operation.
+struct Once<'a>(Option<Op<'a>>);
+
+impl Plan for Once<'_> {
+    fn next(&mut self) -> Option<Op<'_>> {
+        self.0.take()
     }
 }
 
@@ -91,7 +115,7 @@ impl<F: NorFlash> ReadNorFlash for Region<'_, F> {
     const READ_SIZE: usize = F::READ_SIZE;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        self.access(Op::Read(offset, bytes)).await
+        self.run(&mut Once(Some(Op::Read(offset, bytes)))).await
     }
 
     fn capacity(&self) -> usize {
@@ -104,11 +128,11 @@ impl<F: NorFlash> NorFlash for Region<'_, F> {
     const ERASE_SIZE: usize = F::ERASE_SIZE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
-        self.access(Op::Erase(from, to)).await
+        self.run(&mut Once(Some(Op::Erase(from, to)))).await
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
-        self.access(Op::Write(offset, bytes)).await
+        self.run(&mut Once(Some(Op::Write(offset, bytes)))).await
     }
 }
 

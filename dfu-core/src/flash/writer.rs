@@ -1,6 +1,7 @@
 //! Any bytes in, whole aligned words out, each erase unit erased just before it is needed.
 
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem;
 
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
@@ -40,21 +41,34 @@ impl<F: NorFlash, const N: usize> FlashWriter<F, N> {
 
     /// Erases the unit ahead, if it is needed for the bytes up to `until`; `true`: more of them are left.
     pub async fn prepare(&mut self, until: u32) -> Result<bool, WriterError<F::Error>> {
-        run(&mut self.flash, &mut self.writer.prepare::<F>(until)).await.map_err(WriterError::Flash)?;
-        Ok(self.writer.unprepared(until))
+        if let Some(from) = self.writer.unprepared(until) {
+            let to = from.saturating_add(F::ERASE_SIZE as u32);
+            self.flash.erase(from, to).await.map_err(WriterError::Flash)?;
+            self.writer.prepared::<F>();
+        }
+        Ok(self.writer.unprepared(until).is_some())
     }
 
     /// Takes the next bytes; returns the [`durable`](Self::durable) offset.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<u32, WriterError<F::Error>> {
-        let mut plan = self.writer.write::<F>(bytes)?;
-        run(&mut self.flash, &mut plan).await.map_err(WriterError::Flash)?;
+        if self.writer.room() < bytes.len() {
+            return Err(WriterError::NoSpace);
+        }
+        self.run(bytes, false).await?;
         Ok(self.durable())
     }
 
     /// Writes what is still in RAM, padded to a whole word with the erased value. Ends the stream: nothing can
     /// be written before the next start. Legal to repeat.
     pub async fn flush(&mut self) -> Result<(), WriterError<F::Error>> {
-        let Some(mut plan) = self.writer.flush::<F>()? else { return Ok(()) };
+        if self.writer.is_flushed() { Ok(()) } else { self.run(&[], true).await }
+    }
+
+    async fn run(&mut self, input: &[u8], last: bool) -> Result<(), WriterError<F::Error>> {
+        if !self.writer.close() {
+            return Err(WriterError::Closed);
+        }
+        let mut plan = WritePlan::<F, N> { writer: &mut self.writer, input, last, flash: PhantomData };
         run(&mut self.flash, &mut plan).await.map_err(WriterError::Flash)
     }
 
@@ -82,7 +96,6 @@ pub struct Writer<const N: usize> {
     end: u32,
     erased: u8,
     state: WriterState,
-    doing: Doing,
 }
 
 #[derive(Debug)]
@@ -96,15 +109,6 @@ enum WriterState {
     Closed,
     /// The last, padded word was written.
     Flushed,
-}
-
-/// The operation that was asked for last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
-    Nothing,
-    Erase,
-    Write(u32),
-    WriteBuffer,
 }
 
 impl<const N: usize> Writer<N> {
@@ -123,7 +127,6 @@ impl<const N: usize> Writer<N> {
             end: 0,
             erased,
             state: WriterState::Closed,
-            doing: Doing::Nothing,
         }
     }
 
@@ -135,7 +138,6 @@ impl<const N: usize> Writer<N> {
         self.end = end;
         self.filled = 0;
         self.state = WriterState::Open;
-        self.doing = Doing::Nothing;
         self.at
     }
 
@@ -146,41 +148,34 @@ impl<const N: usize> Writer<N> {
         self.state = WriterState::Flushed;
     }
 
-    /// The plan that takes `bytes`. It closes the writer until it has come to its end.
-    pub fn write<'a, F: NorFlash>(&'a mut self, bytes: &'a [u8]) -> Result<WritePlan<'a, F, N>, WriterError<F::Error>> {
-        if self.state != WriterState::Open {
-            return Err(WriterError::Closed);
+    /// Closes the stream for an operation that may fail or be dropped; whether it was open.
+    /// [`next`](Self::next) opens it again at its end.
+    pub fn close(&mut self) -> bool {
+        let open = self.state == WriterState::Open;
+        if open {
+            self.state = WriterState::Closed;
         }
-        let room = self.end.saturating_sub(self.at) as usize;
-        if room.saturating_sub(self.filled) < bytes.len() {
-            return Err(WriterError::NoSpace);
-        }
-        self.state = WriterState::Closed;
-        Ok(WritePlan { writer: self, input: bytes, last: false, flash: core::marker::PhantomData })
+        open
     }
 
-    /// The plan that writes what is left in the buffer, padded. `None`: it was done already.
-    pub fn flush<F: NorFlash>(&mut self) -> Result<Option<WritePlan<'_, F, N>>, WriterError<F::Error>> {
-        match mem::replace(&mut self.state, WriterState::Closed) {
-            WriterState::Closed => Err(WriterError::Closed),
-            WriterState::Flushed => {
-                self.state = WriterState::Flushed;
-                Ok(None)
-            }
-            WriterState::Open => {
-                Ok(Some(WritePlan { writer: self, input: &[], last: true, flash: core::marker::PhantomData }))
-            }
-        }
+    /// How many more bytes fit.
+    pub fn room(&self) -> usize {
+        (self.end.saturating_sub(self.at) as usize).saturating_sub(self.filled)
     }
 
-    /// The plan that erases one unit ahead, if the bytes up to address `until` need it.
-    pub fn prepare<F: NorFlash>(&mut self, until: u32) -> PreparePlan<'_, F, N> {
-        PreparePlan { writer: self, until, asked: false, flash: core::marker::PhantomData }
+    /// Whether the stream has ended and all of it is in the flash.
+    pub fn is_flushed(&self) -> bool {
+        self.state == WriterState::Flushed
     }
 
-    /// Whether units before address `until` are still to be erased.
-    pub fn unprepared(&self, until: u32) -> bool {
-        self.state == WriterState::Open && self.blank_to < until.min(self.end)
+    /// The unit to erase ahead, if the bytes up to address `until` need it. Then call [`prepared`](Self::prepared).
+    pub fn unprepared(&self, until: u32) -> Option<u32> {
+        (self.state == WriterState::Open && self.blank_to < until.min(self.end)).then_some(self.blank_to)
+    }
+
+    /// The unit ahead is erased.
+    pub fn prepared<F: NorFlash>(&mut self) {
+        self.blank_to = self.blank_to.saturating_add(F::ERASE_SIZE as u32);
     }
 
     /// All before this address is in the flash.
@@ -188,102 +183,69 @@ impl<const N: usize> Writer<N> {
         self.at
     }
 
-    /// The buffer, for reading back once the stream was flushed.
-    pub fn buffer(&mut self) -> Option<&mut [u8; N]> {
-        (self.state == WriterState::Flushed).then_some(&mut self.buffer.0)
+    /// The buffer, for something else. An open stream is closed by that: it has to be started again.
+    pub fn buffer(&mut self) -> &mut [u8; N] {
+        self.close();
+        &mut self.buffer.0
     }
 
-    fn next<'s, 'a: 's, F: NorFlash>(&'s mut self, input: &mut &'a [u8], last: bool) -> Option<Op<'s>> {
-        let (word, unit) = (F::WRITE_SIZE, F::ERASE_SIZE as u32);
-        match mem::replace(&mut self.doing, Doing::Nothing) {
-            Doing::Nothing => {}
-            Doing::Erase => self.blank_to = self.blank_to.saturating_add(unit),
-            Doing::Write(len) => self.at = self.at.saturating_add(len),
-            Doing::WriteBuffer => {
-                self.at = self.at.saturating_add(self.filled as u32);
-                self.filled = 0;
-            }
-        }
+    /// The next operation of a closed stream that takes `input`, and with `last` writes what is in the buffer
+    /// too, padded. `None` opens the stream again, or ends it. An operation counts as done when it is handed out:
+    /// whoever drops it leaves the stream closed.
+    pub fn next<'s, 'a: 's, F: NorFlash>(&'s mut self, input: &mut &'a [u8], last: bool) -> Option<Op<'s>> {
         loop {
-            let half_word = self.filled % word;
-            let passable = if input.as_ptr().addr().is_multiple_of(4) { input.len() - input.len() % word } else { 0 };
-            if half_word == 0 && passable > 0 && self.filled == 0 {
-                let room = self.blank_to.saturating_sub(self.at) as usize;
-                let len = passable.min(room).min(const { YIELD_EVERY - YIELD_EVERY % F::WRITE_SIZE });
-                let Some((words, rest)) = input.split_at_checked(len).filter(|_| len > 0) else { break };
-                *input = rest;
-                self.doing = Doing::Write(len as u32);
-                return Some(Op::Write(self.at, words));
-            }
-            let wanted = match half_word {
-                0 if passable > 0 => 0,
-                0 => N.saturating_sub(self.filled),
-                half => word.saturating_sub(half),
+            let half_word = self.filled % F::WRITE_SIZE;
+            let passable = if half_word == 0 && input.as_ptr().addr().is_multiple_of(4) {
+                (input.len() - input.len() % F::WRITE_SIZE).min(const { YIELD_EVERY - YIELD_EVERY % F::WRITE_SIZE })
+            } else {
+                0
             };
-            let (bytes, rest) = input.split_at_checked(wanted).unwrap_or((input, &[]));
-            let space = self.buffer.0.iter_mut().skip(self.filled);
-            space.zip(bytes).for_each(|(to, from)| *to = *from);
-            self.filled = self.filled.saturating_add(bytes.len()).min(N);
-            *input = rest;
-            if input.is_empty() && last {
-                // The padding of the last word.
-                while !self.filled.is_multiple_of(word) {
-                    if let Some(byte) = self.buffer.0.get_mut(self.filled) {
-                        *byte = self.erased;
-                    }
-                    self.filled = self.filled.saturating_add(1);
+            let ended = last && input.is_empty();
+            let buffered = half_word == 0 && self.filled > 0 && (self.filled == N || ended || passable > 0);
+            if buffered || passable > 0 && self.filled == 0 {
+                let blank = self.blank_to.saturating_sub(self.at) as usize;
+                let at = self.at;
+                if blank < if buffered { self.filled } else { 1 } {
+                    let from = self.blank_to;
+                    self.blank_to = from.saturating_add(F::ERASE_SIZE as u32);
+                    return Some(Op::Erase(from, self.blank_to));
                 }
+                let words = if buffered {
+                    self.buffer.0.get(..mem::take(&mut self.filled))?
+                } else {
+                    let (words, rest) = input.split_at_checked(passable.min(blank))?;
+                    *input = rest;
+                    words
+                };
+                self.at = at.saturating_add(words.len() as u32);
+                return Some(Op::Write(at, words));
             }
-            let whole = self.filled > 0 && self.filled.is_multiple_of(word);
-            if whole && (self.filled == N || last || passable > 0 && half_word == 0) {
-                if self.at.saturating_add(self.filled as u32) > self.blank_to {
-                    break;
-                }
-                self.doing = Doing::WriteBuffer;
-                return self.buffer.0.get(..self.filled).map(|words| Op::Write(self.at, words));
-            }
-            if input.is_empty() {
+            if input.is_empty() && (half_word == 0 || !last) {
                 self.state = if last { WriterState::Flushed } else { WriterState::Open };
                 return None;
             }
+            let wanted = if half_word == 0 { N.saturating_sub(self.filled) } else { F::WRITE_SIZE.saturating_sub(half_word) };
+            // At the end the last word is padded.
+            let (bytes, rest) = input.split_at_checked(wanted).unwrap_or((input, &[]));
+            let (taken, padding) = if input.is_empty() { (wanted, self.erased) } else { (bytes.len(), 0) };
+            let bytes = bytes.iter().copied().chain(core::iter::repeat(padding));
+            self.buffer.0.iter_mut().skip(self.filled).take(taken).zip(bytes).for_each(|(to, from)| *to = from);
+            self.filled = self.filled.saturating_add(taken);
+            *input = rest;
         }
-        self.doing = Doing::Erase;
-        Some(Op::Erase(self.blank_to, self.blank_to.saturating_add(unit)))
     }
 }
 
-/// Takes bytes into a [`Writer`]'s flash.
-#[derive(Debug)]
-pub struct WritePlan<'a, F, const N: usize> {
+struct WritePlan<'a, F, const N: usize> {
     writer: &'a mut Writer<N>,
     input: &'a [u8],
     last: bool,
-    flash: core::marker::PhantomData<fn() -> F>,
+    flash: PhantomData<fn() -> F>,
 }
 
 impl<F: NorFlash, const N: usize> Plan for WritePlan<'_, F, N> {
     fn next(&mut self) -> Option<Op<'_>> {
         self.writer.next::<F>(&mut self.input, self.last)
-    }
-}
-
-/// Erases one unit ahead of a [`Writer`].
-#[derive(Debug)]
-pub struct PreparePlan<'a, F, const N: usize> {
-    writer: &'a mut Writer<N>,
-    until: u32,
-    asked: bool,
-    flash: core::marker::PhantomData<fn() -> F>,
-}
-
-impl<F: NorFlash, const N: usize> Plan for PreparePlan<'_, F, N> {
-    fn next(&mut self) -> Option<Op<'_>> {
-        let next = self.writer.blank_to.saturating_add(F::ERASE_SIZE as u32);
-        if mem::replace(&mut self.asked, true) {
-            self.writer.blank_to = next;
-            return None;
-        }
-        self.writer.unprepared(self.until).then_some(Op::Erase(self.writer.blank_to, next))
     }
 }
 

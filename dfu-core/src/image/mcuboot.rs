@@ -45,6 +45,16 @@ pub mod flags {
 }
 
 impl Header {
+    /// No image: nothing has a length.
+    pub const EMPTY: Self = Self {
+        load_addr: 0,
+        header_size: 0,
+        protected_size: 0,
+        image_size: 0,
+        flags: 0,
+        version: Version { major: 0, minor: 0, revision: 0, build: 0 },
+    };
+
     /// Reads an image's first bytes.
     pub fn parse(head: &[u8]) -> Result<Self, HeaderError> {
         let bytes: &[u8; HEADER_LEN] = head.first_chunk().ok_or(HeaderError::TooShort)?;

@@ -6,9 +6,9 @@ use embedded_storage_async::nor_flash::{NorFlash, NorFlashError};
 
 use super::record::{self, FULL, Form, SHORT};
 use super::{Progress, ProgressStore, StoreError};
-use crate::flash::{Op, Plan, run};
+use crate::flash::{Op, Plan, Region};
 
-/// Progress in the first two erase units of a flash of its own, with a buffer of `N` bytes: [`FULL`] or more,
+/// Progress in the first two erase units of a flash region, with a buffer of `N` bytes: 164 or more,
 /// a multiple of the flash's word and of what it reads at once.
 ///
 /// ```text
@@ -22,8 +22,8 @@ use crate::flash::{Op, Plan, run};
 /// that is not interrupted erases one unit once per as many saves as fit: with units of 4 KiB and words of 4
 /// bytes, 245 saves. Bytes are never written twice, and the erased value does not matter.
 #[derive(Debug)]
-pub struct ProgressLog<F, const N: usize = 192> {
-    flash: F,
+pub struct ProgressLog<'a, F, const N: usize = 192> {
+    region: Region<'a, F>,
     buffer: Aligned<N>,
     cursor: Cursor,
 }
@@ -46,9 +46,9 @@ struct Cursor {
     fixed: u32,
 }
 
-impl<F: NorFlash, const N: usize> ProgressLog<F, N> {
-    /// A log in the first two erase units of `flash`. A smaller flash fails at the first save.
-    pub const fn new(flash: F) -> Self {
+impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
+    /// A log in the first two erase units of `region`. A smaller one fails at the first save.
+    pub const fn new(region: Region<'a, F>) -> Self {
         const {
             assert!(N >= FULL, "the buffer of a progress log holds a full record: 164 bytes or more");
             assert!(N.is_multiple_of(F::WRITE_SIZE), "the buffer of a progress log is a whole number of words");
@@ -56,15 +56,15 @@ impl<F: NorFlash, const N: usize> ProgressLog<F, N> {
             assert!(up(FULL, F::WRITE_SIZE) <= F::ERASE_SIZE, "a full record fits into an erase unit");
         }
         Self {
-            flash,
+            region,
             buffer: Aligned([0; N]),
             cursor: Cursor { known: false, unit: 0, end: None, sequence: 0, fixed: 0 },
         }
     }
 
-    /// Gives the flash back.
-    pub fn into_inner(self) -> F {
-        self.flash
+    /// Gives the region back.
+    pub fn release(self) -> Region<'a, F> {
+        self.region
     }
 
     async fn run(&mut self, task: Task) -> Result<Option<Progress>, StoreError> {
@@ -75,7 +75,7 @@ impl<F: NorFlash, const N: usize> ProgressLog<F, N> {
             found: None,
             flash: core::marker::PhantomData,
         };
-        match run(&mut self.flash, &mut plan).await {
+        match self.region.run(&mut plan).await {
             Ok(()) if plan.task == Task::Done => Ok(plan.found),
             Ok(()) => Err(StoreError::Mismatch),
             Err(error) => Err(StoreError::Flash(error.kind())),
@@ -87,7 +87,7 @@ impl<F: NorFlash, const N: usize> ProgressLog<F, N> {
     }
 }
 
-impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<F, N> {
+impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<'_, F, N> {
     async fn load(&mut self) -> Option<Progress> {
         // As after a reset: a save that failed or was dropped may have left anything.
         self.cursor = Cursor::default();

@@ -103,7 +103,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Progress> {
         identity: word(bytes, 24)?,
         tag: word(bytes, 28)?,
         offset: offset(bytes)?,
-        head: Head::from_slice(head).ok()?,
+        head: Head::of(head),
         state: match state & 0x7f {
             0 => State::Receiving,
             1 => State::Complete(digest),
@@ -145,7 +145,7 @@ pub(super) mod tests {
             identity: 0x1122_3344,
             tag: 0xa1a2_a3a4,
             offset: 0x2000,
-            head: Head::from_slice(&[0x3d, 0xb8, 0xf3, 0x96, 9]).unwrap(),
+            head: Head::of(&[0x3d, 0xb8, 0xf3, 0x96, 9]),
             state: State::Complete(Digest([0x5a; 32])),
         }
     }
@@ -158,8 +158,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_full_record_comes_back_as_it_went_and_no_bit_may_change() {
-        let whole = Progress { head: Head::from_slice(&[1; HEAD_LEN]).unwrap(), size: None, state: State::Receiving, ..progress() };
-        let empty = Progress { head: Head::new(), state: State::Applied(Digest([1; 32])), ..progress() };
+        let whole = Progress { head: Head::of(&[1; HEAD_LEN]), size: None, state: State::Receiving, ..progress() };
+        let empty = Progress { head: Head::of(&[]), state: State::Applied(Digest([1; 32])), ..progress() };
         for progress in [progress(), whole, empty] {
             let mut bytes = [0xee; FULL + 4];
             emit(Form::Full, 77, &progress, &mut bytes);

@@ -87,7 +87,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             identity: target.identity(),
             tag: 0,
             offset: 0,
-            head: Head::new(),
+            head: Head::of(&[]),
             state: State::Receiving,
         };
         Self {
@@ -103,6 +103,12 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             checked: Checked { digest: Digest([0; 32]), assurance: Assurance::None },
             applied: Applied::AtReset,
         }
+    }
+
+    /// As after a reset, but for what the request says.
+    pub(super) fn reread(&mut self) {
+        self.restart();
+        self.stage = Stage::Unread;
     }
 
     /// The one loop that awaits.
@@ -138,7 +144,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     let (bytes, count) = match step {
                         Step::Write(bytes) => (bytes, bytes.len() as u32),
                         // Counted since it was collected.
-                        _ => (self.now.head.as_slice(), 0),
+                        _ => (&*self.now.head, 0),
                     };
                     self.stage = Stage::Interrupted;
                     let written = self.target.write(bytes).await.map_err(SessionError::Target)?;
@@ -212,11 +218,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     /// Collects the head and tells what it is.
     fn collect<'a>(&mut self, last: bool, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
         self.refuse_too_long(input)?;
-        let room = HEAD_LEN.saturating_sub(self.now.head.len());
-        let (bytes, rest) = input.split_at_checked(room).unwrap_or((input, &[]));
-        if self.now.head.extend_from_slice(bytes).is_ok() {
-            *input = rest;
-        }
+        *input = self.now.head.take(input);
         let have = self.now.head.len();
         if have < HEAD_LEN && self.now.size != Some(have as u32) && !last {
             return Ok(Step::Done);

@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use crate::digest::Digest;
 use crate::image::ImageKind;
 use crate::progress::StoreError;
 use crate::target::{Error, ErrorKind};
@@ -46,13 +45,8 @@ pub enum SessionError<E> {
         /// The offset that was sent.
         offset: u32,
     },
-    /// The stored image is not the one that is wanted.
-    Mismatch {
-        /// The digest that it should have.
-        expected: Digest,
-        /// The digest that it has.
-        found: Digest,
-    },
+    /// The stored image is not the one that is wanted: its digest is another one.
+    Mismatch,
     /// The target could not check the image by itself: compare its digest with a known one.
     NotAssured,
     /// An earlier call failed or was dropped, or the stream has ended: resume or restart first.
@@ -66,7 +60,7 @@ impl<E: Error> SessionError<E> {
             Self::Target(error) => error.kind(),
             Self::Store(_) => ErrorKind::Storage,
             Self::Unknown | Self::NotTaken(_) | Self::WrongSize { .. } | Self::NotAssured => ErrorKind::Refused,
-            Self::TooLong { .. } | Self::Incomplete { .. } | Self::Mismatch { .. } => ErrorKind::Corrupt,
+            Self::TooLong { .. } | Self::Incomplete { .. } | Self::Mismatch => ErrorKind::Corrupt,
             Self::Gap { .. } | Self::Interrupted => ErrorKind::Order,
         }
     }
@@ -85,9 +79,7 @@ impl<E: fmt::Display> fmt::Display for SessionError<E> {
             Self::TooLong { size } => write!(f, "more bytes came than the image's {size}"),
             Self::Incomplete { have, size } => write!(f, "the image ended after {have} of {size} bytes"),
             Self::Gap { wanted, offset } => write!(f, "bytes came for offset {offset} while {wanted} is wanted"),
-            Self::Mismatch { expected, found } => {
-                write!(f, "the stored image has the digest {found} and should have {expected}")
-            }
+            Self::Mismatch => f.write_str("the stored image is not the wanted one: its digest differs"),
             Self::NotAssured => crate::target::NotAssured.fmt(f),
             Self::Interrupted => f.write_str("an earlier call failed or was dropped: resume first"),
         }

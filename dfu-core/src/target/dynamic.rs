@@ -11,9 +11,9 @@ use crate::image::{Image, ImageKind, Probe};
 /// A [`DfuTarget`] whose type is chosen at run time. Every target is one, and a boxed one is a target again:
 ///
 /// ```
-/// # use dfu_target::{DfuTarget, target::DynDfuTarget};
-/// fn choose<'a>(first: bool, a: impl DfuTarget + 'a, b: impl DfuTarget + 'a) -> Box<dyn DynDfuTarget + 'a> {
-///     if first { Box::new(a) } else { Box::new(b) }
+/// use dfu_target::{DfuTarget, ErrorType, target::DynDfuTarget};
+/// fn boxed<'a, T: DfuTarget + ErrorType<Error: 'static> + 'a>(target: T) -> Box<dyn DynDfuTarget + 'a> {
+///     Box::new(target)
 /// }
 /// ```
 ///

@@ -1,0 +1,30 @@
+//! What the mark of a slot is, compared with the request that is wanted.
+
+use crate::Slot;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// All erased.
+    Blank,
+    /// The request, whole.
+    Requested,
+    /// Anything else: half written, or another request.
+    Other,
+}
+
+impl Found {
+    /// Looks at the last bytes of a slot.
+    pub(crate) fn of(slot: &Slot, bytes: &[u8]) -> Self {
+        let (mut blank, mut requested) = (true, true);
+        let pairs = bytes.iter().rev().zip(slot.request.iter().rev());
+        pairs.take(slot.mark_len).for_each(|(byte, wanted)| {
+            blank &= *byte == slot.config.erased;
+            requested &= byte == wanted;
+        });
+        match (requested, blank) {
+            (true, _) => Self::Requested,
+            (false, true) => Self::Blank,
+            (false, false) => Self::Other,
+        }
+    }
+}

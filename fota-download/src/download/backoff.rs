@@ -1,0 +1,148 @@
+//! When to try again.
+
+use crate::source::Retry;
+
+/// How often, and after what pauses, a download tries again: each pause is twice the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Backoff {
+    attempts: u8,
+    first: u32,
+    longest: u32,
+}
+
+impl Backoff {
+    /// 8 more attempts in a row, after 1, 2, 4 ... 128 seconds.
+    pub const fn new() -> Self {
+        Self { attempts: 8, first: 1_000, longest: 300_000 }
+    }
+
+    /// How often in a row it is tried again. A new byte of the file begins a new row.
+    pub const fn attempts(mut self, attempts: u8) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The first pause, in milliseconds.
+    pub const fn first_ms(mut self, ms: u32) -> Self {
+        self.first = ms;
+        self
+    }
+
+    /// The longest pause, in milliseconds, also where a server asks for more. 5 minutes by default.
+    pub const fn longest_ms(mut self, ms: u32) -> Self {
+        self.longest = ms;
+        self
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is left of a [`Backoff`].
+pub(super) struct Patience {
+    backoff: Backoff,
+    attempt: u8,
+    restarts: u8,
+    /// All bytes before this came once.
+    high: u32,
+    /// New ones came since `moved` was asked.
+    moved: bool,
+}
+
+impl Patience {
+    pub(super) fn new(backoff: Backoff, offset: u32) -> Self {
+        Self { backoff, attempt: 0, restarts: 0, high: offset, moved: false }
+    }
+
+    /// The number of failures in a row.
+    pub(super) fn attempt(&self) -> u8 {
+        self.attempt
+    }
+
+    /// All bytes before this offset came.
+    pub(super) fn came(&mut self, offset: u32) {
+        if offset > self.high {
+            self.high = offset;
+            self.attempt = 0;
+            self.moved = true;
+        }
+    }
+
+    /// Whether a new byte came since this was asked last.
+    pub(super) fn moved(&mut self) -> bool {
+        core::mem::take(&mut self.moved)
+    }
+
+    /// The file is another one, so that its first bytes are new ones. Bounded by itself: a file that changes all
+    /// the time must not go on for ever.
+    pub(super) fn started_over(&mut self) {
+        self.restarts = self.restarts.saturating_add(1);
+        self.high = 0;
+    }
+
+    /// Uses up an attempt; `false`: there is none left.
+    pub(super) fn spend(&mut self) -> bool {
+        self.attempt = self.attempt.saturating_add(1);
+        self.attempt <= self.backoff.attempts && self.restarts <= self.backoff.attempts
+    }
+
+    /// The pause before the next attempt, in milliseconds; `None`: there is none.
+    pub(super) fn pause(&mut self, retry: Retry) -> Option<u32> {
+        let asked = match retry {
+            Retry::Never => return None,
+            Retry::Later => 0,
+            Retry::After(seconds) => seconds.saturating_mul(1_000),
+        };
+        if !self.spend() {
+            return None;
+        }
+        let doubled = u32::from(self.attempt).wrapping_sub(1);
+        let own = self.backoff.first.saturating_mul(1_u32.checked_shl(doubled).unwrap_or(u32::MAX));
+        Some(own.max(asked).min(self.backoff.longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn pauses_double_and_end_and_a_new_byte_begins_anew() {
+        let mut patience = Patience::new(Backoff::new().attempts(4).longest_ms(5_000), 100);
+        let row: Vec<_> = core::iter::from_fn(|| patience.pause(Retry::Later)).collect();
+        assert_eq!(row, [1_000, 2_000, 4_000, 5_000]);
+        patience.came(100);
+        assert_eq!(patience.pause(Retry::Later), None, "byte 100 is none that is new");
+        patience.came(101);
+        assert_eq!(patience.pause(Retry::Later), Some(1_000));
+    }
+
+    #[test]
+    fn a_server_is_given_the_time_it_asks_for_but_not_for_ever() {
+        let mut patience = Patience::new(Backoff::new(), 0);
+        assert_eq!(patience.pause(Retry::After(7)), Some(7_000));
+        assert_eq!(patience.pause(Retry::After(0)), Some(2_000));
+        assert_eq!(patience.pause(Retry::After(u32::MAX)), Some(300_000));
+        assert_eq!(patience.pause(Retry::Never), None);
+    }
+
+    #[test]
+    fn a_file_that_changes_all_the_time_comes_to_an_end() {
+        let mut patience = Patience::new(Backoff::new().attempts(3), 0);
+        let mut changes = 0;
+        while changes < 100 {
+            patience.started_over();
+            if !patience.spend() {
+                break;
+            }
+            patience.came(1_000);
+            changes += 1;
+        }
+        assert_eq!(changes, 3);
+    }
+}

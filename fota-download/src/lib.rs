@@ -1,0 +1,16 @@
+#![no_std]
+#![doc = include_str!("../README.md")]
+
+#[cfg(test)]
+extern crate std;
+
+mod download;
+mod fmt;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod source;
+
+pub use download::{Backoff, DownloadError, Report, Step, download};
+#[cfg(feature = "http")]
+pub use http::{Connect, Http};
+pub use source::{Meta, Source};

@@ -1,0 +1,71 @@
+//! [`Source`]: where the bytes of a file come from.
+
+/// A file somewhere else that can be read from any offset: over HTTP, CoAP, a serial link, from a card.
+///
+/// ```text
+///   open(from) ──► Meta ──► read ... read ──► 0
+///       ▲                    │                │ the end of the file, or of the stretch the server gave
+///       └── error, or another offset wanted ──┘
+/// ```
+///
+/// A source does not try again by itself and has no clock: [`download`](crate::download()) does and has. It asks
+/// the [`Error`] whether that helps.
+///
+/// # Cancellation
+///
+/// Any future may be dropped; `open` works afterwards.
+pub trait Source {
+    /// Why the file could not be had.
+    type Error: Error;
+
+    /// Starts to give the file's bytes from offset `from`, or from zero where it can't do better:
+    /// [`Meta::start`] tells. A source that saw a version of the file before asks for bytes of that one only,
+    /// and answers with `start` 0 and another tag if it is gone.
+    async fn open(&mut self, from: u32) -> Result<Meta, Self::Error>;
+
+    /// The next bytes: at least one, unless there are no more or `buf` is empty. Fewer bytes than were announced
+    /// are an error, and never more of them are given.
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error>;
+}
+
+/// What a source says about its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Meta {
+    /// The length of the whole file, if it is known.
+    pub size: Option<u32>,
+    /// Names this version of the file: it differs when the bytes do. 0: nothing is known.
+    pub tag: u32,
+    /// The offset of the first byte that `read` gives: what was asked for, or 0.
+    pub start: u32,
+}
+
+/// An error that says whether trying again helps.
+pub trait Error: core::error::Error {
+    /// Whether and when the same request may succeed.
+    fn retry(&self) -> Retry;
+}
+
+/// Whether the same request may succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Retry {
+    /// No.
+    Never,
+    /// Maybe.
+    Later,
+    /// Maybe, but not before this many seconds.
+    After(u32),
+}
+
+impl<S: Source> Source for &mut S {
+    type Error = S::Error;
+
+    async fn open(&mut self, from: u32) -> Result<Meta, Self::Error> {
+        S::open(self, from).await
+    }
+
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+        S::read(self, buf).await
+    }
+}

@@ -1,0 +1,247 @@
+#!/usr/bin/env bash
+# Every check of this repository, by one command:
+#
+#   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size fixtures readme test sweep
+#
+# It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool.
+# What it could not get it names; the job is then left out (status 77), or fails where CI=true.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+exec </dev/null
+
+target=thumbv8m.main-none-eabihf
+imgtool=2.5.0
+# The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
+# sizes depend on it.
+pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
+
+# Feature sets, package:features. Those with `alloc` need an allocator; all others must do without.
+sets=(
+  'dfu-target:'
+  'dfu-target:sha2'
+  'dfu-target:alloc'
+  'dfu-target:defmt'
+  'dfu-target:log'
+  'dfu-target:sha2,alloc,log'
+  'dfu-target:sha2,alloc,defmt'
+  'dfu-target-mcuboot:'
+  'dfu-target-mcuboot:defmt'
+  'fota-download:'
+  'fota-download:http'
+  'fota-download:http,defmt'
+  'fota-download:http,log'
+)
+# What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 readme:3000 sweep:2400)
+
+export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
+tools=${CARGO_TARGET_DIR:-target}/ci-tools
+[ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
+locked=()
+[ "${CI-}" != true ] || locked=(--locked)
+
+# --- jobs ---------------------------------------------------------------------------------------------------------
+
+job_fmt() {
+  need_rust rustfmt
+  run cargo fmt --all -- --check --color never
+  run cargo fmt --manifest-path tests/size/Cargo.toml -- --check --color never
+  local script
+  for script in .ci/run tests/ci.sh tests/*/*.sh; do
+    run bash -n "$script"
+  done
+  if have shellcheck || apt_install shellcheck; then
+    run shellcheck .ci/run tests/ci.sh tests/*/*.sh
+  else
+    echo 'no shellcheck here: left out'
+  fi
+}
+
+job_clippy() {
+  need_rust clippy "$target"
+  run cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
+  local set
+  for set in "${sets[@]}"; do
+    run cargo clippy "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" -- -D warnings
+    run cargo clippy "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" --target "$target" -- -D warnings
+  done
+}
+
+job_doc() {
+  need_rust
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" --workspace --all-features --no-deps
+}
+
+job_msrv() {
+  need_cargo
+  local version
+  version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+  case $version in *.*.*) ;; *) version+=.0 ;; esac
+  need_toolchain "$version"
+  run cargo check "${locked[@]}" --workspace --all-features
+}
+
+# That nothing here needs an allocator is proved by the programs of `size`, which have none and link.
+job_nostd() {
+  need_rust '' "$target"
+  local set
+  for set in "${sets[@]}"; do
+    case $set in *alloc*) continue ;; esac
+    run cargo build "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" --target "$target"
+  done
+}
+
+job_size() {
+  need_rust '' "$target"
+  need readelf binutils
+  need python3 python3
+  run tests/size/run.sh
+}
+
+job_fixtures() {
+  need_imgtool
+  run tests/fixtures/make.sh --check
+}
+
+# The two commands that the README tells newcomers to type, as they stand there.
+job_readme() {
+  need_peers
+  local command commands
+  mapfile -t commands < <(sed -nE 's/^[[:space:]]*(cargo (run -p dfu-host|test --workspace)([[:space:]].*)?)$/\1/p' README.md)
+  if [ "${#commands[@]}" != 2 ]; then
+    echo "README.md should name 'cargo run -p dfu-host' and 'cargo test --workspace', once each; found: ${commands[*]-nothing}"
+    return 1
+  fi
+  for command in "${commands[@]}"; do
+    run bash -c "$command"
+  done
+}
+
+job_test() {
+  need_peers
+  run cargo test --workspace
+}
+
+job_sweep() {
+  need_cargo
+  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep -- --nocapture
+}
+
+job_all() {
+  local logs entry job limit status began pid failed=() left_out=() times=()
+  logs=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$logs'" EXIT
+  for entry in "${order[@]}"; do
+    job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
+    printf '\n=== %s\n' "$job"
+    # Through a file, not a pipe: what a test leaves running cannot hold this up.
+    timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" >"$logs/$job" 2>&1 &
+    pid=$!
+    tail -n +1 -f -s 0.2 --pid="$pid" "$logs/$job" || true
+    wait "$pid" || status=$?
+    case $status in
+      0) ;;
+      77) left_out+=("$job") ;;
+      124 | 137) echo "$job: stopped after $limit s"; failed+=("$job") ;;
+      *) failed+=("$job") ;;
+    esac
+    times+=("$(printf '%-9s %5d s  status %d' "$job" $((SECONDS - began)) "$status")")
+    echo "=== $job: status $status, $((SECONDS - began)) s"
+  done
+
+  printf '\n=== all jobs\n'
+  printf '%s\n' "${times[@]}"
+  [ "${#left_out[@]}" = 0 ] || echo "left out: ${left_out[*]}"
+  [ "${#failed[@]}" = 0 ] || echo "failed: ${failed[*]}"
+  printf '\n'
+  local results
+  results=$(sed -n '/^test result: /p' "$logs"/*)
+  [ -z "$results" ] || echo "$results"
+  awk '{for (i = 2; i <= NF; i++) {if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)}}
+       END {printf "%d passed, %d failed\n", p, f}' <<<"$results"
+  [ "${#failed[@]}" = 0 ]
+}
+
+# --- what they need -----------------------------------------------------------------------------------------------
+
+run() {
+  printf '+ %s\n' "$*"
+  "$@"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# lack WHAT: it could not be had, so this job cannot run.
+lack() {
+  echo "could not get: $1"
+  [ "${CI-}" != true ] || exit 1
+  exit 77
+}
+
+apt_install() {
+  [ "$(id -u)" = 0 ] && have apt-get || return 1
+  local install=(timeout 300 apt-get install -y -qq --no-install-recommends "$@")
+  export DEBIAN_FRONTEND=noninteractive
+  "${install[@]}" >/dev/null 2>&1 || { timeout 300 apt-get update -qq >/dev/null 2>&1 && "${install[@]}" >/dev/null; }
+}
+
+# need COMMAND PACKAGE
+need() { have "$1" || { apt_install "$2" && have "$1"; } || lack "$1 (apt package $2)"; }
+
+need_cargo() {
+  have cargo || lack 'cargo (rustup.rs)'
+  have cc || apt_install gcc libc6-dev || lack 'a C compiler, to link with'
+  cargo --version >/dev/null 2>&1 || rustup_timely default stable || lack 'a Rust toolchain'
+}
+
+# need_toolchain VERSION: made the one in use from here on.
+need_toolchain() {
+  [ "$(rustc --version | cut -d' ' -f2)" != "$1" ] || return 0
+  rustc "+$1" --version >/dev/null 2>&1 || rustup_timely toolchain install "$1" --profile minimal || lack "Rust $1"
+  export RUSTUP_TOOLCHAIN=$1
+}
+
+# need_rust [COMPONENT [TARGET]]
+need_rust() {
+  need_cargo
+  need_toolchain "$pin"
+  case "${1-}" in
+    '') ;;
+    rustfmt) cargo fmt --version >/dev/null 2>&1 || rustup_timely component add rustfmt || lack rustfmt ;;
+    clippy) cargo clippy --version >/dev/null 2>&1 || rustup_timely component add clippy || lack clippy ;;
+  esac
+  [ -z "${2-}" ] || [ -d "$(rustc --print target-libdir --target "$2")" ] || rustup_timely target add "$2" ||
+    lack "the target $2 (rustup target add $2)"
+}
+
+rustup_timely() { have rustup && run timeout 600 rustup "$@"; }
+
+need_imgtool() {
+  need python3 python3
+  [ "$(imgtool version 2>/dev/null)" != "$imgtool" ] || return 0
+  echo "+ installing imgtool $imgtool"
+  if python3 -m venv "$tools" >/dev/null 2>&1 || { apt_install python3-venv && python3 -m venv "$tools"; }; then
+    PATH=$(cd "$tools/bin" && pwd):$PATH
+    timeout 300 "$tools/bin/pip" install --quiet "imgtool==$imgtool" || true
+  fi
+  hash -r
+  [ "$(imgtool version 2>/dev/null)" = "$imgtool" ] || lack "imgtool $imgtool (PyPI)"
+}
+
+# The servers and tools that the tests are run against: a test without its peer is then a failure.
+need_peers() {
+  need_cargo
+  need nginx nginx-light
+  need_imgtool
+  export DFU_PEERS=required
+}
+
+# ------------------------------------------------------------------------------------------------------------------
+
+if ! declare -F "job_${1-}" >/dev/null; then
+  sed -n '2,8s/^# \{0,1\}//p' tests/ci.sh
+  exit 2
+fi
+"job_$1"

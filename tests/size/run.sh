@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# What the library costs on a Cortex-M33, in bytes, and that no call of it can panic.
+#
+# Each program in src/bin is linked by itself. Its cost is what it has more than `baseline`, without memcpy and its
+# like, which any firmware has anyway; that is also how the peers' figures were made.
+set -euo pipefail
+
+limits='
+writer   2600
+session  8192
+http    12288
+'
+# Sizes and what the optimizer can prove both depend on the compiler.
+pin=1.95.0
+
+from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
+case $target_dir in /*) ;; *) target_dir=$from/$target_dir ;; esac
+target_dir=$target_dir/size
+elves=$target_dir/thumbv8m.main-none-eabihf/release
+# They would replace the flags of .cargo/config.toml.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET CARGO_TARGET_THUMBV8M_MAIN_NONE_EABIHF_RUSTFLAGS
+
+[ "$(rustc --version | cut -d' ' -f2)" = "$pin" ] || export RUSTUP_TOOLCHAIN=$pin
+if ! rustc --print target-libdir --target thumbv8m.main-none-eabihf 2>/dev/null | xargs -r test -d; then
+  echo "needed: rustup toolchain install $pin --profile minimal --target thumbv8m.main-none-eabihf" >&2
+  exit 1
+fi
+
+programs=$(awk 'NF {print $1}' <<<"$limits")
+failed=0
+
+cargo build --quiet --release --target-dir "$target_dir"
+read -r flash0 ram0 mem0 < <(python3 elf.py size "$elves/baseline")
+echo "rustc $pin, opt-level s, lto fat, panic abort; bytes"
+printf '%-10s %13s %11s %10s %8s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit
+printf '%-10s %13d %11d\n' baseline "$flash0" "$ram0"
+for program in $programs; do
+  limit=$(awk -v p="$program" '$1 == p {print $2}' <<<"$limits")
+  read -r flash ram mem < <(python3 elf.py size "$elves/$program")
+  net=$((flash - flash0 - (mem - mem0)))
+  verdict=
+  if [ "$net" -gt "$limit" ]; then
+    verdict='  OVER'
+    failed=1
+  elif [ "$net" -le 0 ]; then
+    verdict='  MEASURES NOTHING'
+    failed=1
+  fi
+  printf '%-10s %13d %11d %10d %8d %6d %6d%s\n' \
+    "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$verdict"
+done
+
+cargo build --quiet --release --target-dir "$target_dir" --features panics
+# The check must find what is there, and let pass only what is allowed.
+found=$(python3 elf.py panics "$elves/control" | sed 's/ ->.*//' | sort | xargs || true)
+if [ "$found" != 'control::division control::explicit control::index control::slice' ] ||
+  ! readelf -sW "$elves/control" | grep panic_const_async_fn_resumed >/dev/null; then
+  echo "the panic check is blind: in control it found: ${found:-nothing}" >&2
+  failed=1
+fi
+for program in baseline $programs; do
+  if ways=$(python3 elf.py panics "$elves/$program"); then
+    echo "$program: cannot panic"
+  else
+    printf '%s: can panic:\n%s\n' "$program" "$ways" >&2
+    failed=1
+  fi
+done
+exit $failed

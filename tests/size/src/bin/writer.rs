@@ -1,0 +1,34 @@
+//! The MCUboot writer on a shared flash: an image into a slot, read back and marked, without a session.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use dfu_size::{Engine, Flash};
+use dfu_target::flash::{Layout, Shared};
+use dfu_target::{DfuTarget, Digest, Image, ImageKind};
+use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slot};
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    dfu_size::run(async {
+        black_box(writer().await);
+    })
+}
+
+const SLOT: Slot = Slot::new::<Flash>(0xa000, Config::new(Mode::SwapMove));
+const MAP: Layout<Flash, 1> = Layout::new([(0x2000, 0xa000)]);
+
+async fn writer() -> Option<()> {
+    let mut shared = Shared::new(Flash);
+    let [slot] = shared.split(&MAP);
+    let mut target = McubootTarget::<_, _, 128>::new(slot, Engine, &SLOT).ok()?;
+    let image = Image { kind: ImageKind::Mcuboot, size: black_box(Some(0x8000)), index: 0, head: dfu_size::bytes() };
+    let from = target.init(&image, black_box(0)).await.ok()?;
+    for _ in black_box(from)..64 {
+        target.write(dfu_size::bytes()).await.ok()?;
+    }
+    let proof = target.digest().await.ok()?.matches(&black_box(Digest([0; 32])))?;
+    let _ = black_box(target.apply(proof).await.ok()?);
+    Some(())
+}

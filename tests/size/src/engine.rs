@@ -1,0 +1,25 @@
+use core::hint::black_box;
+
+use dfu_target::{Digest, Sha256};
+
+/// A SHA-256 engine that costs nothing: the software one is a choice of the firmware, and measured elsewhere.
+pub struct Engine;
+
+impl Sha256 for Engine {
+    #[inline(never)]
+    fn start(&mut self) {
+        black_box(self);
+    }
+    #[inline(never)]
+    fn update(&mut self, bytes: &[u8]) {
+        black_box(bytes);
+    }
+    #[inline(never)]
+    fn finish(&mut self) -> Digest {
+        black_box(Digest([0; 32]))
+    }
+    #[inline(never)]
+    fn peek(&self) -> Option<Digest> {
+        black_box(Some(Digest([0; 32])))
+    }
+}

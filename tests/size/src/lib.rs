@@ -1,0 +1,71 @@
+//! What every measured program has in common: a flash, a SHA-256 engine and a wire, each with bodies that are not
+//! inlined, one plain use of each, and an executor of one line. A program's cost is what it has more than that.
+#![no_std]
+
+mod engine;
+mod flash;
+mod wire;
+
+pub use engine::Engine;
+pub use flash::Flash;
+pub use wire::Wire;
+
+use core::future::Future;
+use core::hint::black_box;
+use core::panic::PanicInfo;
+use core::pin::pin;
+use core::task::{Context, Waker};
+
+use dfu_target::Sha256;
+use embedded_io_async::{Read, Write};
+use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
+
+/// Runs the raw loop, so that its cost is in every program, and then the program.
+pub fn run(program: impl Future<Output = ()>) -> ! {
+    finish(raw(Flash, Engine, Wire));
+    finish(program);
+    loop {}
+}
+
+/// Bytes that the optimizer knows nothing about: an image, a head, a request.
+pub fn bytes() -> &'static [u8] {
+    static BYTES: [u8; 512] = [0xa5; 512];
+    let bytes: &[u8] = &BYTES;
+    bytes.get(..black_box(bytes.len())).unwrap_or(&[])
+}
+
+fn finish(future: impl Future<Output = ()>) {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    while future.as_mut().poll(&mut context).is_pending() {}
+}
+
+/// The least anyone would write by hand: wire to flash and hash, without a check.
+#[inline(never)]
+async fn raw(mut flash: Flash, mut engine: Engine, mut wire: Wire) {
+    let mut chunk = [0; 512];
+    let _ = wire.write(bytes()).await;
+    engine.start();
+    let end = black_box(0x8000);
+    let mut at = 0_u32;
+    while at < end {
+        if at % Flash::ERASE_SIZE as u32 == 0 {
+            let _ = flash.erase(at, at.wrapping_add(Flash::ERASE_SIZE as u32)).await;
+        }
+        let _ = wire.read(&mut chunk).await;
+        let _ = flash.write(at, &chunk).await;
+        let _ = flash.read(at, &mut chunk).await;
+        engine.update(&chunk);
+        at = at.wrapping_add(512);
+    }
+    black_box((engine.peek(), engine.finish()));
+}
+
+#[panic_handler]
+#[inline(never)]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if cfg!(feature = "panics") {
+        black_box(info);
+    }
+    loop {}
+}

@@ -1,0 +1,287 @@
+//! Reading, programming and erasing, and the traits over them.
+
+use embedded_storage::nor_flash as blocking;
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+
+use super::cut::{tear_unit, tear_word};
+use super::meter::Counts;
+use super::{Cut, Fault, SimError, SimFlash, Tear};
+use crate::poll::yield_once;
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
+    fn fetch(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        self.is_on()?;
+        let start = self.check("read", offset, bytes.len(), READ);
+        self.count(start, Counts::read, bytes.len());
+        self.spend(bytes.len() as u64 * self.rules.timing.read_ns);
+        let struck = self.strike(&[Fault::Failed, Fault::FailedRead, Fault::FlippedRead]);
+        if struck.is_some_and(|fault| fault != Fault::FlippedRead) {
+            return Err(SimError::Failed);
+        }
+        bytes.copy_from_slice(&self.cells[start..start + bytes.len()]);
+        if struck.is_some() && !bytes.is_empty() {
+            let bit = self.rng().usize(0..bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        Ok(())
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        self.is_on()?;
+        let start = self.check("write", offset, bytes.len(), WRITE);
+        self.check_guard("write", offset, bytes.len());
+        if self.rules.aligned_sources && !bytes.is_empty() {
+            let place = bytes.as_ptr().addr();
+            assert!(place.is_multiple_of(4), "write at {offset:#x}: the source is not aligned, {place:#x}");
+        }
+        let (first, words) = (start / WRITE, bytes.len() / WRITE);
+        if !self.rules.overwrites
+            && let Some(at) = self.used[first..first + words].iter().position(|used| *used)
+        {
+            let word = start + at * WRITE;
+            panic!(
+                "write of {} bytes at {offset:#x}: the word at {word:#x} was programmed since its last erase",
+                bytes.len()
+            );
+        }
+        self.journal.touch(start, bytes.len(), &self.cells, &self.used);
+
+        let struck = self.strike(&[Fault::Failed, Fault::FailedWrite, Fault::SilentWrite, Fault::WeakWrite]);
+        if let Some(Fault::Failed | Fault::FailedWrite) = struck {
+            self.soil(first, words);
+            self.count(start, |overlap| Counts::write(overlap, 0, WRITE), bytes.len());
+            return Err(SimError::Failed);
+        }
+        let (whole, cut) = self.until_cut(words);
+        let done = whole * WRITE;
+        self.used[first..first + whole].fill(true);
+        if struck != Some(Fault::SilentWrite) {
+            let fresh = self.rules.erased == 0xff;
+            for (cell, byte) in self.cells[start..start + done].iter_mut().zip(bytes) {
+                *cell = if fresh { *cell & byte } else { *cell | byte };
+            }
+        }
+        if struck == Some(Fault::WeakWrite) && words > 0 {
+            let erased = self.rules.erased;
+            let mut rng = self.rng();
+            let at = start + rng.usize(0..words) * WRITE;
+            let word = &mut self.cells[at..at + WRITE];
+            let wanted: [u8; WRITE] = core::array::from_fn(|n| word[n]);
+            word.fill(erased);
+            tear_word(word, |n| wanted[n], Tear::Late, &mut rng);
+        }
+        self.count(start, |overlap| Counts::write(overlap, overlap, WRITE), done);
+        self.state.counts.longest_write = self.state.counts.longest_write.max(bytes.len());
+        self.spend(whole as u64 * self.rules.timing.word_ns);
+        if let Some(Cut::Torn(tear)) = cut {
+            let (at, erased) = (start + done, self.rules.erased);
+            let mut rng = self.rng();
+            let word: [u8; WRITE] = core::array::from_fn(|n| bytes[done + n]);
+            let old: [u8; WRITE] = core::array::from_fn(|n| self.cells[at + n]);
+            let mix = |n: usize| if erased == 0xff { old[n] & word[n] } else { old[n] | word[n] };
+            tear_word(&mut self.cells[at..at + WRITE], mix, tear, &mut rng);
+            self.soil(first + whole, 1);
+        }
+        self.end(cut)
+    }
+
+    fn wipe(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        self.is_on()?;
+        assert!(from <= to, "erase from {from:#x} to {to:#x}: the end is before the start");
+        let len = (to - from) as usize;
+        let start = self.check("erase", from, len, ERASE);
+        self.check_guard("erase", from, len);
+        self.journal.touch(start, len, &self.cells, &self.used);
+        let words = ERASE / WRITE;
+        let (first, units) = (start / ERASE, len / ERASE);
+
+        let struck = self.strike(&[Fault::Failed, Fault::FailedErase, Fault::SilentErase]);
+        if let Some(Fault::Failed | Fault::FailedErase) = struck {
+            self.soil(first * words, units * words);
+            self.count(start, |overlap| Counts::erase(overlap, 0, ERASE), len);
+            return Err(SimError::Failed);
+        }
+        let (whole, cut) = self.until_cut(units);
+        let done = whole * ERASE;
+        self.used[first * words..(first + whole) * words].fill(false);
+        if struck != Some(Fault::SilentErase) {
+            self.cells[start..start + done].fill(self.rules.erased);
+        }
+        for unit in first..first + whole {
+            self.age(unit);
+        }
+        self.count(start, |overlap| Counts::erase(overlap, overlap, ERASE), done);
+        self.state.counts.longest_erase = self.state.counts.longest_erase.max(len);
+        self.spend(whole as u64 * self.rules.timing.erase_ns);
+        if let Some(Cut::Torn(tear)) = cut {
+            let mut rng = self.rng();
+            let at = start + done;
+            tear_unit(&mut self.cells[at..at + ERASE], self.rules.erased, tear, &mut rng);
+            self.soil((first + whole) * words, words);
+            self.age(first + whole);
+        }
+        self.end(cut)
+    }
+
+    fn is_on(&self) -> Result<(), SimError> {
+        if self.state.powered { Ok(()) } else { Err(SimError::PowerCut) }
+    }
+
+    fn check(&self, what: &str, offset: u32, len: usize, step: usize) -> usize {
+        let start = offset as usize;
+        assert!(
+            start.is_multiple_of(step) && len.is_multiple_of(step),
+            "{what} of {len} bytes at {offset:#x} is not aligned to {step}"
+        );
+        assert!(
+            start <= self.cells.len() && len <= self.cells.len() - start,
+            "{what} of {len} bytes at {offset:#x} is out of a flash of {:#x}",
+            self.cells.len()
+        );
+        start
+    }
+
+    fn check_guard(&self, what: &str, offset: u32, len: usize) {
+        let end = offset + len as u32;
+        if let Some(allowed) = &self.allowed {
+            let inside = allowed.iter().any(|range| range.start <= offset && end <= range.end);
+            assert!(inside, "{what} of {offset:#x}..{end:#x} is outside of what is allowed: {allowed:#x?}");
+        }
+    }
+
+    /// How many of `wanted` points happen wholly, and the cut that comes then.
+    fn until_cut(&self, wanted: usize) -> (usize, Option<Cut>) {
+        let left = self.state.cut_at.saturating_sub(self.state.counts.points);
+        match usize::try_from(left) {
+            Ok(left) if left < wanted && self.state.cut == Cut::After => (left + 1, Some(Cut::After)),
+            Ok(left) if left < wanted => (left, Some(self.state.cut)),
+            _ => (wanted, None),
+        }
+    }
+
+    fn end(&mut self, cut: Option<Cut>) -> Result<(), SimError> {
+        self.state.powered = cut.is_none();
+        self.is_on()
+    }
+
+    /// The planned fault, if it is one of these and its time has come.
+    #[inline]
+    fn strike(&mut self, kinds: &[Fault]) -> Option<Fault> {
+        let planned = self.state.planned.as_mut().filter(|planned| kinds.contains(&planned.fault))?;
+        if planned.spared > 0 {
+            planned.spared -= 1;
+            return None;
+        }
+        self.state.planned.take().map(|planned| planned.fault)
+    }
+
+    /// Words that something went wrong with: not to be programmed before an erase.
+    fn soil(&mut self, first: usize, words: usize) {
+        for word in first..first + words {
+            let cells = &self.cells[word * WRITE..(word + 1) * WRITE];
+            self.used[word] = !self.rules.forgiving_tears || cells.iter().any(|byte| *byte != self.rules.erased);
+        }
+    }
+
+    fn age(&mut self, unit: usize) {
+        self.wear[unit] += 1;
+        self.journal.erased(unit);
+    }
+
+    fn count(&mut self, start: usize, counts: impl Fn(usize) -> Counts, len: usize) {
+        self.state.counts += counts(len);
+        for (part, sum) in self.parts.iter().zip(&mut self.part_counts) {
+            let overlap = part.overlap(start, len);
+            if overlap > 0 {
+                *sum += counts(overlap);
+            }
+        }
+    }
+
+    fn spend(&mut self, ns: u64) {
+        self.state.clock_ns += ns;
+        self.state.longest_ns = self.state.longest_ns.max(ns);
+    }
+
+    /// Chance that depends on the seed and the point alone, so that any point can be hit again the same way.
+    fn rng(&self) -> fastrand::Rng {
+        fastrand::Rng::with_seed(self.rules.seed ^ self.state.counts.points.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    async fn before(&self) {
+        if self.rules.yield_before {
+            yield_once().await;
+        }
+    }
+
+    async fn after(&self) {
+        if self.rules.yield_after {
+            yield_once().await;
+        }
+    }
+}
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> ErrorType for SimFlash<WRITE, ERASE, READ> {
+    type Error = SimError;
+}
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> ReadNorFlash for SimFlash<WRITE, ERASE, READ> {
+    const READ_SIZE: usize = READ;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        self.before().await;
+        let result = self.fetch(offset, bytes);
+        self.after().await;
+        result
+    }
+
+    fn capacity(&self) -> usize {
+        self.cells.len()
+    }
+}
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> NorFlash for SimFlash<WRITE, ERASE, READ> {
+    const WRITE_SIZE: usize = WRITE;
+    const ERASE_SIZE: usize = ERASE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        self.before().await;
+        let result = self.wipe(from, to);
+        self.after().await;
+        result
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        self.before().await;
+        let result = self.program(offset, bytes);
+        self.after().await;
+        result
+    }
+}
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> blocking::ReadNorFlash
+    for SimFlash<WRITE, ERASE, READ>
+{
+    const READ_SIZE: usize = READ;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        self.fetch(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.cells.len()
+    }
+}
+
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> blocking::NorFlash for SimFlash<WRITE, ERASE, READ> {
+    const WRITE_SIZE: usize = WRITE;
+    const ERASE_SIZE: usize = ERASE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        self.wipe(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        self.program(offset, bytes)
+    }
+}
