@@ -140,14 +140,15 @@ impl ProgressStore for NoProgress {
 }
 
 impl<S: ProgressStore> ProgressStore for &mut S {
-    async fn load(&mut self) -> Option<Progress> {
-        S::load(self).await
+    // Plain functions: forwarding costs no state machine.
+    fn load(&mut self) -> impl Future<Output = Option<Progress>> {
+        S::load(self)
     }
-    async fn save(&mut self, progress: &Progress) -> Result<(), StoreError> {
-        S::save(self, progress).await
+    fn save(&mut self, progress: &Progress) -> impl Future<Output = Result<(), StoreError>> {
+        S::save(self, progress)
     }
-    async fn clear(&mut self) -> Result<(), StoreError> {
-        S::clear(self).await
+    fn clear(&mut self) -> impl Future<Output = Result<(), StoreError>> {
+        S::clear(self)
     }
 }
 

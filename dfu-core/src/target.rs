@@ -155,22 +155,23 @@ impl<T: DfuTarget> DfuTarget for &mut T {
     fn probe(&self, head: &[u8], index: u8) -> Probe {
         T::probe(self, head, index)
     }
-    async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, Self::Error> {
-        T::init(self, image, resume).await
+    // Plain functions: forwarding costs no state machine.
+    fn init(&mut self, image: &Image<'_>, resume: u32) -> impl Future<Output = Result<u32, Self::Error>> {
+        T::init(self, image, resume)
     }
-    async fn write(&mut self, bytes: &[u8]) -> Result<Written, Self::Error> {
-        T::write(self, bytes).await
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<Written, Self::Error>> {
+        T::write(self, bytes)
     }
-    async fn prepare(&mut self) -> Result<bool, Self::Error> {
-        T::prepare(self).await
+    fn prepare(&mut self) -> impl Future<Output = Result<bool, Self::Error>> {
+        T::prepare(self)
     }
-    async fn digest(&mut self) -> Result<Checked, Self::Error> {
-        T::digest(self).await
+    fn digest(&mut self) -> impl Future<Output = Result<Checked, Self::Error>> {
+        T::digest(self)
     }
-    async fn apply(&mut self, proof: Proof) -> Result<Applied, Self::Error> {
-        T::apply(self, proof).await
+    fn apply(&mut self, proof: Proof) -> impl Future<Output = Result<Applied, Self::Error>> {
+        T::apply(self, proof)
     }
-    async fn abort(&mut self) -> Result<(), Self::Error> {
-        T::abort(self).await
+    fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
+        T::abort(self)
     }
 }

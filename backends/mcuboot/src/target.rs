@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use dfu_target::flash::{Op, Plan, Region, RegionError, Writer, align_up};
 use dfu_target::image::mcuboot::{Header, TLV_INFO_LEN};
-use dfu_target::target::{Applied, Checked, ErrorType, Proof, Written};
+use dfu_target::target::{Applied, Assurance, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
@@ -50,8 +50,9 @@ struct Work<'a, H, const N: usize> {
     unclean: u32,
     check: Check,
     found: Found,
-    /// What the last reading found.
-    checked: Option<Digest>,
+    assurance: Assurance,
+    /// What the last reading found, if it was to be trusted.
+    digest: Option<Digest>,
 }
 
 impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
@@ -74,14 +75,15 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
             unclean: slot.size,
             check: Check::new(&Header::EMPTY),
             found: Found::Other,
-            checked: None,
+            assurance: Assurance::None,
+            digest: None,
         };
         Ok(Self { region, work })
     }
 
     /// What the slot's mark asks of the bootloader now.
     pub async fn mark(&mut self) -> Result<Mark, Error<RegionError<F::Error>>> {
-        self.go(Step::Look, &[]).await?;
+        self.go(Job::Look).await?;
         Ok(self.work.slot.read(self.work.writer.buffer().get(..MAX_MARK).unwrap_or(&[])))
     }
 
@@ -90,18 +92,93 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
         (self.region, self.work.engine)
     }
 
-    async fn go(&mut self, step: Step, input: &[u8]) -> Result<(), Error<RegionError<F::Error>>> {
+    /// The one place that awaits.
+    async fn go(&mut self, job: Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
+        let (step, input) = self.work.start::<F, _>(&job)?;
         let mut plan = WorkPlan { work: &mut self.work, step, input, flash: PhantomData::<fn() -> F> };
-        self.region.run(&mut plan).await.map_err(Error::Flash)
+        self.region.run(&mut plan).await.map_err(Error::Flash)?;
+        self.work.end::<F, _>(&job)
     }
 }
 
-impl<H, const N: usize> Work<'_, H, N> {
+/// What a call is to do.
+enum Job<'j> {
+    Look,
+    Init(&'j Image<'j>, u32),
+    Write(&'j [u8]),
+    Prepare,
+    Digest,
+    Apply(Proof),
+    Abort,
+}
+
+impl<H: Sha256, const N: usize> Work<'_, H, N> {
+    /// What can be refused without looking at the flash; else the first step.
+    fn start<'j, F: NorFlash, E>(&mut self, job: &Job<'j>) -> Result<(Step, &'j [u8]), Error<E>> {
+        Ok(match *job {
+            Job::Look => (Step::Look, &[]),
+            Job::Init(image, resume) => {
+                self.check_head(image)?;
+                self.found = Found::Blank;
+                (if resume > 0 { Step::Look } else { Step::Done }, &[])
+            }
+            Job::Write(bytes) => {
+                let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.until());
+                if size > max {
+                    return Err(Error::TooLarge { size, max });
+                }
+                if !self.writer.close() {
+                    return Err(Error::Closed);
+                }
+                self.digest = None;
+                (Step::Feed, bytes)
+            }
+            Job::Prepare => (Step::Prepare, &[]),
+            Job::Digest => {
+                let (have, need) = (self.received, self.size.unwrap_or(self.need()));
+                if have < need {
+                    return Err(Error::Truncated { have, need });
+                }
+                if !self.writer.end() && !self.writer.close() {
+                    return Err(Error::Closed);
+                }
+                self.check = Check::new(&self.header);
+                self.engine.start();
+                (Step::Flush, &[])
+            }
+            Job::Apply(ref proof) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
+            Job::Apply(_) => return Err(Error::NotChecked),
+            Job::Abort => {
+                self.close();
+                (Step::Abort(self.slot.trailer), &[])
+            }
+        })
+    }
+
+    /// What follows from the work done.
+    fn end<F: NorFlash, E>(&mut self, job: &Job<'_>) -> Result<(), Error<E>> {
+        match job {
+            Job::Init(_, resume) => self.open::<F>(*resume),
+            Job::Write(bytes) => self.received = self.received.saturating_add(bytes.len() as u32),
+            Job::Digest => {
+                self.assurance = self.check.verdict(self.header.is_encrypted())?;
+                self.digest = Some(self.engine.finish());
+            }
+            Job::Apply(_) => match self.found {
+                Found::Requested => {}
+                Found::Other if self.received > self.slot.mark_sector() => return Err(Error::TornMark),
+                _ => return Err(Error::MarkNotWritten),
+            },
+            Job::Look | Job::Prepare | Job::Abort => {}
+        }
+        Ok(())
+    }
+
     fn close(&mut self) {
         self.writer.buffer();
         self.received = 0;
         self.unclean = self.slot.size;
-        self.checked = None;
+        self.digest = None;
     }
 
     /// What the first bytes show to be wrong.
@@ -131,7 +208,7 @@ impl<H, const N: usize> Work<'_, H, N> {
     }
 
     /// Where to go on, once the mark was looked at.
-    fn open<F: NorFlash>(&mut self, resume: u32) -> u32 {
+    fn open<F: NorFlash>(&mut self, resume: u32) {
         let complete = self.size == Some(resume);
         let mark_sector = self.slot.mark_sector();
         let mut wanted = resume;
@@ -154,7 +231,6 @@ impl<H, const N: usize> Work<'_, H, N> {
             self.unclean = self.slot.trailer;
         }
         self.received = wanted;
-        wanted
     }
 }
 
@@ -182,83 +258,47 @@ impl<F: NorFlash, H: Sha256, const N: usize> DfuTarget for McubootTarget<'_, F, 
 
     /// Reads the mark, if there is something to resume, and nothing else.
     async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, Self::Error> {
-        self.work.check_head(image)?;
-        self.work.found = Found::Blank;
-        if resume > 0 {
-            self.go(Step::Look, &[]).await?;
-        }
-        Ok(self.work.open::<F>(resume))
+        self.go(Job::Init(image, resume)).await?;
+        Ok(self.work.received)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, Self::Error> {
-        let work = &mut self.work;
-        let (size, max) = (work.received.saturating_add(bytes.len() as u32), work.until());
-        if size > max {
-            return Err(Error::TooLarge { size, max });
-        }
-        if !work.writer.close() {
-            return Err(Error::Closed);
-        }
-        work.checked = None;
-        self.go(Step::Feed { last: false }, bytes).await?;
-        self.work.received = size;
-        Ok(Written::Committed(self.work.writer.durable().min(size)))
+        self.go(Job::Write(bytes)).await?;
+        Ok(Written::Committed(self.work.writer.durable().min(self.work.received)))
     }
 
     async fn prepare(&mut self) -> Result<bool, Self::Error> {
-        self.go(Step::Prepare, &[]).await?;
+        self.go(Job::Prepare).await?;
         Ok(self.work.unclean < self.work.slot.size || self.work.writer.unprepared(self.work.until()).is_some())
     }
 
     async fn digest(&mut self) -> Result<Checked, Self::Error> {
-        let work = &mut self.work;
-        let (have, need) = (work.received, work.size.unwrap_or(work.need()));
-        if have < need {
-            return Err(Error::Truncated { have, need });
-        }
-        if work.writer.close() {
-            self.go(Step::Feed { last: true }, &[]).await?;
-        } else if !work.writer.is_flushed() {
-            return Err(Error::Closed);
-        }
-        self.work.check = Check::new(&self.work.header);
-        self.work.engine.start();
-        self.go(Step::Read, &[]).await?;
-        let work = &mut self.work;
-        let assurance = work.check.verdict(work.header.is_encrypted())?;
-        let digest = work.engine.finish();
-        work.checked = Some(digest);
-        Ok(Checked { digest, assurance })
+        self.go(Job::Digest).await?;
+        let digest = self.work.digest.ok_or(Error::NotChecked)?;
+        Ok(Checked { digest, assurance: self.work.assurance })
     }
 
     async fn apply(&mut self, proof: Proof) -> Result<Applied, Self::Error> {
-        if self.work.checked.as_ref() != Some(proof.digest()) {
-            return Err(Error::NotChecked);
-        }
-        self.go(Step::Request, &[]).await?;
-        match self.work.found {
-            Found::Requested => Ok(Applied::AtReset),
-            Found::Other if self.work.received > self.work.slot.mark_sector() => Err(Error::TornMark),
-            _ => Err(Error::MarkNotWritten),
-        }
+        self.go(Job::Apply(proof)).await?;
+        Ok(Applied::AtReset)
     }
 
     /// Erases the trailer, then the sector with the image's header.
-    async fn abort(&mut self) -> Result<(), Self::Error> {
-        self.work.close();
-        self.go(Step::Abort(self.work.slot.trailer), &[]).await
+    fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
+        self.go(Job::Abort)
     }
 }
 
 /// What a call comes to next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Erase what is unclean, then write the input; at the end what is left in the buffer too.
-    Feed { last: bool },
+    /// Erase what is unclean, then write the input.
+    Feed,
+    /// Write what is left in the buffer, then read the image back.
+    Flush,
     /// Erase one sector ahead.
     Prepare,
     Prepared(bool),
-    /// Read the image back.
     Read,
     Reading(u32),
     /// Look at the mark.
@@ -287,13 +327,19 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
         let erase = |from: u32| Some(Op::Erase(from, from.saturating_add(sector)));
         loop {
             match self.step {
-                Step::Feed { .. } if work.unclean < size => {
+                Step::Feed if work.unclean < size => {
                     // The writer is closed: if this fails, all of it is done again.
                     let from = work.unclean;
                     work.unclean = from.saturating_add(sector);
                     return erase(from);
                 }
-                Step::Feed { last } => return work.writer.next::<F>(&mut self.input, last),
+                Step::Flush if !work.writer.pending() => {
+                    work.writer.start_complete(work.received);
+                    self.step = Step::Read;
+                }
+                Step::Feed | Step::Flush => {
+                    return work.writer.next::<F>(&mut self.input, self.step == Step::Flush);
+                }
                 Step::Prepare => {
                     let trailer = work.unclean < size;
                     self.step = Step::Prepared(trailer);

@@ -158,9 +158,22 @@ impl<const N: usize> Writer<N> {
         open
     }
 
+    /// Whether bytes wait in the buffer.
+    pub fn pending(&self) -> bool {
+        self.filled > 0
+    }
+
     /// How many more bytes fit.
     pub fn room(&self) -> usize {
         (self.end.saturating_sub(self.at) as usize).saturating_sub(self.filled)
+    }
+
+    /// Ends a stream of which nothing is left in the buffer; `false`: something is, or it was closed by a failure.
+    pub fn end(&mut self) -> bool {
+        if self.state == WriterState::Open && self.filled == 0 {
+            self.state = WriterState::Flushed;
+        }
+        self.is_flushed()
     }
 
     /// Whether the stream has ended and all of it is in the flash.
@@ -225,11 +238,13 @@ impl<const N: usize> Writer<N> {
                 return None;
             }
             let wanted = if half_word == 0 { N.saturating_sub(self.filled) } else { F::WRITE_SIZE.saturating_sub(half_word) };
-            // At the end the last word is padded.
             let (bytes, rest) = input.split_at_checked(wanted).unwrap_or((input, &[]));
-            let (taken, padding) = if input.is_empty() { (wanted, self.erased) } else { (bytes.len(), 0) };
-            let bytes = bytes.iter().copied().chain(core::iter::repeat(padding));
-            self.buffer.0.iter_mut().skip(self.filled).take(taken).zip(bytes).for_each(|(to, from)| *to = from);
+            // At the end the last word is padded.
+            let taken = if input.is_empty() { wanted } else { bytes.len() };
+            let mut bytes = bytes.iter();
+            for place in self.buffer.0.iter_mut().skip(self.filled).take(taken) {
+                *place = *bytes.next().unwrap_or(&self.erased);
+            }
             self.filled = self.filled.saturating_add(taken);
             *input = rest;
         }

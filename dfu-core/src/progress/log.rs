@@ -67,11 +67,12 @@ impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
         self.region
     }
 
-    async fn run(&mut self, task: Task) -> Result<Option<Progress>, StoreError> {
+    async fn run(&mut self, goal: Goal<'_>) -> Result<Option<Progress>, StoreError> {
         let mut plan = LogPlan::<F, N> {
             buffer: &mut self.buffer.0,
             cursor: &mut self.cursor,
-            task,
+            goal,
+            task: Task::Start,
             found: None,
             flash: core::marker::PhantomData,
         };
@@ -81,50 +82,38 @@ impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
             Err(error) => Err(StoreError::Flash(error.kind())),
         }
     }
-
-    fn emit(&mut self, form: Form, progress: &Progress) {
-        record::emit(form, self.cursor.sequence.saturating_add(1), progress, &mut self.buffer.0);
-    }
 }
 
 impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<'_, F, N> {
     async fn load(&mut self) -> Option<Progress> {
         // As after a reset: a save that failed or was dropped may have left anything.
         self.cursor = Cursor::default();
-        self.run(Task::First(0)).await.ok().flatten()
+        self.run(Goal::Load).await.ok().flatten()
     }
 
     async fn save(&mut self, progress: &Progress) -> Result<(), StoreError> {
-        if !self.cursor.known {
-            self.run(Task::First(0)).await?;
-        }
-        self.emit(Form::Full, progress);
-        let fixed = record::fixed_part(&self.buffer.0);
-        let form = if mem::replace(&mut self.cursor.fixed, fixed) == fixed { Form::Short } else { Form::Full };
-        let fits = |end: &u32| end.saturating_add(up(form.len(), F::WRITE_SIZE) as u32) <= F::ERASE_SIZE as u32;
-        let task = match self.cursor.end.take().filter(fits) {
-            Some(end) => {
-                self.emit(form, progress);
-                Task::Append(self.cursor.unit, end, form)
-            }
-            None => Task::Erase,
-        };
-        self.run(task).await.map(|_| ())
+        self.run(Goal::Save(progress)).await.map(|_| ())
     }
 
     async fn clear(&mut self) -> Result<(), StoreError> {
-        if !self.cursor.known {
-            self.run(Task::First(0)).await?;
-        }
-        // The older unit first: on its own it would count.
-        self.cursor.end = None;
-        self.run(Task::Clear).await.map(|_| ())
+        self.run(Goal::Clear).await.map(|_| ())
     }
+}
+
+/// What a call is to achieve.
+enum Goal<'a> {
+    Load,
+    Save(&'a Progress),
+    Clear,
 }
 
 /// What the log is at; each is named by the operation that it asks for next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
+    /// Look at the units first if that was not done yet.
+    Start,
+    /// What is stored is known.
+    Known,
     /// Read the first record of a unit.
     First(u8),
     FirstRead(u8),
@@ -148,15 +137,33 @@ enum Task {
 struct LogPlan<'a, F, const N: usize> {
     buffer: &'a mut [u8; N],
     cursor: &'a mut Cursor,
+    goal: Goal<'a>,
     task: Task,
     found: Option<Progress>,
     flash: core::marker::PhantomData<fn() -> F>,
 }
 
 impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
-    /// The sequence number of the record in the buffer, if it is whole and the unit's next.
+    /// The sequence number of the record in the buffer, if it is whole.
     fn whole(&self, form: Form) -> Option<u32> {
         record::sequence(form, self.buffer)
+    }
+
+    /// Puts the record into the buffer, and says where it goes.
+    fn place(&mut self, progress: &Progress) -> Task {
+        let sequence = self.cursor.sequence.saturating_add(1);
+        record::emit(Form::Full, sequence, progress, self.buffer);
+        let fixed = record::fixed_part(self.buffer);
+        let form = if mem::replace(&mut self.cursor.fixed, fixed) == fixed { Form::Short } else { Form::Full };
+        match self.cursor.end.take() {
+            Some(end) if end.saturating_add(up(form.len(), F::WRITE_SIZE) as u32) <= F::ERASE_SIZE as u32 => {
+                if form == Form::Short {
+                    record::emit(form, sequence, progress, self.buffer);
+                }
+                Task::Append(self.cursor.unit, end, form)
+            }
+            _ => Task::Erase,
+        }
     }
 
     fn read(&mut self, unit: u8, at: u32, len: usize) -> Option<Op<'_>> {
@@ -169,6 +176,19 @@ impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
     fn next(&mut self) -> Option<Op<'_>> {
         loop {
             match self.task {
+                Task::Start => self.task = if self.cursor.known { Task::Known } else { Task::First(0) },
+                Task::Known => {
+                    self.cursor.known = true;
+                    self.task = match self.goal {
+                        Goal::Load => Task::Done,
+                        Goal::Save(progress) => self.place(progress),
+                        Goal::Clear => {
+                            // The older unit first: on its own it would count.
+                            self.cursor.end = None;
+                            Task::Clear
+                        }
+                    };
+                }
                 Task::First(unit) => {
                     self.task = Task::FirstRead(unit);
                     return self.read(unit, 0, FULL);
@@ -183,15 +203,14 @@ impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
                             self.cursor.sequence = self.cursor.sequence.saturating_sub(1);
                             Task::Scan(0, SHORT)
                         }
-                        _ => Task::Forget,
+                        _ => Task::Known,
                     };
                 }
                 Task::Scan(at, len) => {
                     let end = at.saturating_add(up(len, F::READ_SIZE) as u32);
                     if end > F::ERASE_SIZE as u32 {
-                        self.cursor.known = true;
-                        self.task = Task::Done;
-                        return None;
+                        self.task = Task::Known;
+                        continue;
                     }
                     self.task = Task::ScanRead(at, len);
                     return self.read(self.cursor.unit, at, len);
@@ -204,9 +223,8 @@ impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
                     }
                     let next = self.cursor.sequence.saturating_add(1);
                     let Some(form) = form.filter(|form| self.whole(*form) == Some(next)) else {
-                        self.cursor.known = true;
-                        self.task = Task::Done;
-                        return None;
+                        self.task = Task::Known;
+                        continue;
                     };
                     self.cursor.sequence = next;
                     match form {
