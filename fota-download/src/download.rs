@@ -73,105 +73,101 @@ where
     T: DfuTarget,
     P: ProgressStore,
 {
-    let patience = Patience::new(backoff, session.offset());
-    let mut run = Run { source, session, buf, patience, observer: &mut observer };
+    let mut patience = Patience::new(backoff, session.offset());
+    // What of the bytes that come is to be left out, once the source is open.
+    let mut open: Option<u32> = None;
     let mut resume = false;
     loop {
-        let failed = match run.attempt(resume).await {
-            Ok(()) => return Ok(()),
-            Err(failed) => failed,
+        let now = report(session, if open.is_some() { Step::Receive } else { Step::Open });
+        let room = now.size.map_or(u32::MAX, |size| size.saturating_sub(now.offset));
+        if room == 0 {
+            return Ok(());
+        }
+        if observer(now).is_break() {
+            return Err(DownloadError::Cancelled);
+        }
+        let failed = if resume {
+            match session.resume().await {
+                Ok(_) => {
+                    resume = false;
+                    continue;
+                }
+                Err(error) => DownloadError::Session(error),
+            }
+        } else if let Some(left_out) = open {
+            match source.read(buf).await {
+                // A server may give less than the rest.
+                Ok(0) if patience.moved() => {
+                    open = None;
+                    continue;
+                }
+                Ok(0) => DownloadError::Ended { have: now.offset },
+                Ok(count) => {
+                    let bytes = buf.get(left_out as usize..count).unwrap_or_default();
+                    open = Some(left_out.saturating_sub(count as u32));
+                    match session.write(bytes.get(..room as usize).unwrap_or(bytes)).await {
+                        Ok(Written::Committed(_)) => {
+                            patience.came(session.offset());
+                            continue;
+                        }
+                        Ok(Written::Rewind(_)) if patience.spend() => {
+                            open = None;
+                            continue;
+                        }
+                        Ok(Written::Rewind(_)) => return Err(DownloadError::Unsettled),
+                        Err(error) => DownloadError::Session(error),
+                    }
+                }
+                Err(error) => DownloadError::Source(error),
+            }
+        } else {
+            match source.open(now.offset).await {
+                Ok(meta) => {
+                    open = opened(session, &mut patience, meta)?;
+                    continue;
+                }
+                Err(error) => DownloadError::Source(error),
+            }
         };
-        let Some(ms) = run.patience.pause(retry(&failed)) else { return Err(failed) };
+        let Some(ms) = patience.pause(retry(&failed)) else { return Err(failed) };
         resume = matches!(failed, DownloadError::Session(_));
-        let attempt = run.patience.attempt();
+        open = None;
+        let attempt = patience.attempt();
         crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", attempt, ms);
-        let report = run.report(Step::Wait { attempt, ms });
-        if (run.observer)(report).is_break() {
+        if observer(report(session, Step::Wait { attempt, ms })).is_break() {
             return Err(DownloadError::Cancelled);
         }
         delay.delay_ms(ms).await;
     }
 }
 
-struct Run<'a, 'u, S, T, P, O> {
-    source: &'a mut S,
-    session: &'a mut Session<'u, T, P>,
-    buf: &'a mut [u8],
-    patience: Patience,
-    observer: &'a mut O,
+fn report<T: DfuTarget, P: ProgressStore>(session: &Session<'_, T, P>, step: Step) -> Report {
+    Report { step, offset: session.offset(), durable: session.durable(), size: session.size() }
 }
 
-impl<S, T, P, O> Run<'_, '_, S, T, P, O>
-where
-    S: Source,
-    T: DfuTarget,
-    P: ProgressStore,
-    O: FnMut(Report) -> ControlFlow<()>,
-{
-    /// Goes on until the end or the first failure.
-    async fn attempt(&mut self, resume: bool) -> Result<(), DownloadError<S::Error, T::Error>> {
-        if resume {
-            self.session.resume().await.map_err(DownloadError::Session)?;
-        }
-        // What of the bytes that come is to be left out, once the source is open.
-        let mut open = None;
-        loop {
-            let report = self.report(if open.is_some() { Step::Receive } else { Step::Open });
-            let room = report.size.map_or(u32::MAX, |size| size.saturating_sub(report.offset));
-            if room == 0 {
-                return Ok(());
-            }
-            if (self.observer)(report).is_break() {
-                return Err(DownloadError::Cancelled);
-            }
-            let Some(left_out) = open else {
-                let meta = self.source.open(report.offset).await.map_err(DownloadError::Source)?;
-                open = self.opened(report.offset, meta)?;
-                continue;
-            };
-            let count = self.source.read(self.buf).await.map_err(DownloadError::Source)?;
-            if count == 0 {
-                // A server may give less than the rest.
-                if !self.patience.moved() {
-                    return Err(DownloadError::Ended { have: report.offset });
-                }
-                open = None;
-                continue;
-            }
-            let bytes = self.buf.get(left_out as usize..count).unwrap_or_default();
-            open = Some(left_out.saturating_sub(count as u32));
-            let bytes = bytes.get(..room as usize).unwrap_or(bytes);
-            match self.session.write(bytes).await.map_err(DownloadError::Session)? {
-                Written::Committed(_) => self.patience.came(self.session.offset()),
-                Written::Rewind(_) if self.patience.spend() => open = None,
-                Written::Rewind(_) => return Err(DownloadError::Unsettled),
-            }
-        }
+/// Compares what the source says with what the session has. Returns how many bytes to leave out; `None`: to be
+/// opened again.
+fn opened<T: DfuTarget, P: ProgressStore, E>(
+    session: &mut Session<'_, T, P>,
+    patience: &mut Patience,
+    meta: Meta,
+) -> Result<Option<u32>, DownloadError<E, T::Error>> {
+    if meta.size == Some(0) {
+        return Err(DownloadError::Empty);
     }
-
-    /// Compares what the source says with what the session has. Returns how many bytes to leave out; `None`: to
-    /// be opened again.
-    fn opened(&mut self, before: u32, meta: Meta) -> Result<Option<u32>, DownloadError<S::Error, T::Error>> {
-        if meta.size == Some(0) {
-            return Err(DownloadError::Empty);
-        }
-        let wanted = self.session.agree(meta.size, meta.tag).map_err(DownloadError::Session)?;
-        if self.session.size().is_none() {
-            return Err(DownloadError::NoLength);
-        }
-        if wanted != before {
-            self.patience.started_over();
-        }
-        let skip = wanted.checked_sub(meta.start);
-        if (wanted != before || skip.is_none()) && !self.patience.spend() {
-            return Err(DownloadError::Unsettled);
-        }
-        Ok(skip)
+    let before = session.offset();
+    let wanted = session.agree(meta.size, meta.tag).map_err(DownloadError::Session)?;
+    if session.size().is_none() {
+        return Err(DownloadError::NoLength);
     }
-
-    fn report(&self, step: Step) -> Report {
-        Report { step, offset: self.session.offset(), durable: self.session.durable(), size: self.session.size() }
+    if wanted != before {
+        patience.started_over();
     }
+    let skip = wanted.checked_sub(meta.start);
+    if (wanted != before || skip.is_none()) && !patience.spend() {
+        return Err(DownloadError::Unsettled);
+    }
+    Ok(skip)
 }
 
 fn retry<S: Error, T: dfu_target::Error>(error: &DownloadError<S, T>) -> Retry {

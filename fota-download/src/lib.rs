@@ -1,5 +1,6 @@
 #![no_std]
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "http", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "http"), doc = "The download loop without the HTTP source.")]
 
 #[cfg(test)]
 extern crate std;

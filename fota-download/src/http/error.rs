@@ -25,9 +25,9 @@ pub enum Fault {
     /// The server refuses. Trying again may help for 408, 425, 429 and 5xx.
     Status {
         /// The status code.
-        code: u16,
+        code: u32,
         /// The seconds after which the server wants to be asked again; 0: it does not say.
-        retry_after: u16,
+        retry_after: u32,
     },
     /// It is not HTTP/1, or contradicts itself.
     Malformed,
@@ -54,7 +54,7 @@ impl<E: core::error::Error + 'static> source::Error for Error<E> {
         match self {
             Self::Connection(_) | Self::Answer(Fault::Closed) => Retry::Later,
             Self::Answer(Fault::Status { code: 408 | 425 | 429 | 500..=599, retry_after }) => {
-                Retry::After(u32::from(*retry_after))
+                Retry::After(*retry_after)
             }
             Self::Answer(_) => Retry::Never,
         }

@@ -1,7 +1,7 @@
 //! One request and its answer, without I/O: what to send, what an answer means.
 
 use super::response::{Head, Range};
-use super::text::{Put, hash, part, until};
+use super::text::{Put, decimal, hash, part, until};
 use super::url::{self, Host, UrlError};
 use super::{Fault, MAX_VALIDATOR};
 use crate::source::Meta;
@@ -66,6 +66,7 @@ impl<'b> Exchange<'b> {
 
     /// Begins with the caller's URL, which may lead elsewhere than the last time. Whether the connection of the
     /// last time serves.
+    #[inline(never)]
     pub(super) fn begin(&mut self, from: u32) -> Result<bool, Fault> {
         let reuse = self.keep && self.left == Some(0) && self.redirects == 0;
         self.from = from;
@@ -113,8 +114,8 @@ impl<'b> Exchange<'b> {
         self.left = Some(0);
         self.at = self.work;
         self.end = self.work;
-        let (known, work) = self.buf.split_at_mut_checked(self.work).ok_or(Fault::RequestTooLong)?;
-        let (validator, address) = known.split_at_checked(MAX_VALIDATOR).ok_or(Fault::RequestTooLong)?;
+        let (known, work) = self.buf.split_at_mut_checked(self.work).unwrap_or_default();
+        let address = part(known, MAX_VALIDATOR, known.len());
         let host = url::authority(address);
         let path = part(address, host, address.len());
         let mut put = Put { buf: work, at: 0, full: false };
@@ -127,11 +128,11 @@ impl<'b> Exchange<'b> {
         put.bytes(part(address, 0, host));
         if self.from != 0 {
             put.bytes(b"\r\nRange: bytes=");
-            put.number(self.from);
+            put.bytes(decimal(self.from, &mut [0; 10]));
             put.bytes(b"-");
             if self.validator != 0 {
                 put.bytes(b"\r\nIf-Range: ");
-                put.bytes(part(validator, 0, self.validator));
+                put.bytes(part(known, 0, self.validator));
             }
         }
         put.bytes(b"\r\n\r\n");
@@ -155,9 +156,10 @@ impl<'b> Exchange<'b> {
         self.end = self.end.wrapping_add(count);
         loop {
             let bytes = part(self.buf, self.at, self.end);
-            let Some(head) = Head::parse(bytes)? else {
+            let mut head = Head::default();
+            if !head.parse(bytes)? {
                 return if self.end == self.buf.len() { Err(Fault::HeadTooLong) } else { Ok(Next::More) };
-            };
+            }
             self.at = self.at.wrapping_add(head.len);
             let Range { mut start, len, mut size } = head.range;
             let mut left = Some(len);

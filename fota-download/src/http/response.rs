@@ -1,7 +1,7 @@
 //! The head of a response: bytes in, the few facts that matter out.
 
 use super::Fault;
-use super::text::{FOLD, begins, hash, number, prefix, skip, until};
+use super::text::{FOLD, begins, hash, number, part, prefix, skip, until};
 
 /// How many fields a head may have.
 const MAX_FIELDS: usize = 32;
@@ -9,7 +9,7 @@ const MAX_FIELDS: usize = 32;
 /// A parsed head. A text that is not there is empty.
 #[derive(Default)]
 pub(super) struct Head<'b> {
-    pub(super) code: u16,
+    pub(super) code: u32,
     /// How many bytes it has; the body begins after them.
     pub(super) len: usize,
     /// The connection takes another request after the body.
@@ -20,7 +20,7 @@ pub(super) struct Head<'b> {
     pub(super) range: Range,
     pub(super) location: &'b [u8],
     /// In seconds; 0: not named.
-    pub(super) retry_after: u16,
+    pub(super) retry_after: u32,
     etag: &'b [u8],
     modified: &'b [u8],
     date: &'b [u8],
@@ -37,32 +37,36 @@ pub(super) struct Range {
 }
 
 impl<'b> Head<'b> {
-    /// Reads a head; `None`: there is more to come.
+    /// Reads a head; `false`: there is more to come.
     #[inline(never)]
-    pub(super) fn parse(bytes: &'b [u8]) -> Result<Option<Self>, Fault> {
+    pub(super) fn parse(&mut self, bytes: &'b [u8]) -> Result<bool, Fault> {
         let end = until(bytes, b'\n', b'\n').wrapping_add(1);
-        let Some((line, rest)) = bytes.split_at_checked(end) else { return Ok(None) };
-        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', code @ ..] = line else { return Err(Fault::Malformed) };
+        let Some((line, rest)) = bytes.split_at_checked(end) else { return Ok(false) };
+        let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', code @ ..] = line else {
+            return Err(Fault::Malformed);
+        };
         let code = number(&mut &*code).filter(|code| matches!(code, 100..=999)).ok_or(Fault::Malformed)?;
-        let mut head = Self { code: code as u16, keeps: *minor != b'0', ..Self::default() };
+        self.code = code;
+        self.keeps = *minor != b'0';
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let (len, fields) = match httparse::parse_headers(rest, &mut fields) {
             Ok(httparse::Status::Complete(parsed)) => parsed,
-            Ok(httparse::Status::Partial) => return Ok(None),
+            Ok(httparse::Status::Partial) => return Ok(false),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::HeadTooLong),
             Err(_) => return Err(Fault::Malformed),
         };
-        head.len = line.len().wrapping_add(len);
+        self.len = line.len().wrapping_add(len);
         for field in fields {
-            head.take(hash(field.name.as_bytes(), FOLD), field.value)?;
+            self.take(hash(field.name.as_bytes(), FOLD), field.value)?;
         }
-        Ok(Some(head))
+        Ok(true)
     }
 
     fn take(&mut self, name: u32, mut value: &'b [u8]) -> Result<(), Fault> {
         match name {
             CONTENT_LENGTH => {
-                let length = number(&mut value).filter(|length| value.is_empty() && self.length.is_none_or(|other| other == *length));
+                let length = number(&mut value)
+                    .filter(|length| value.is_empty() && self.length.is_none_or(|other| other == *length));
                 self.length = Some(length.ok_or(Fault::Length)?);
             }
             CONTENT_RANGE => self.range = range(value).unwrap_or_default(),
@@ -73,7 +77,7 @@ impl<'b> Head<'b> {
             CONTENT_TYPE => self.html = begins(value, const { prefix(b"text/html") }),
             CONTENT_ENCODING | TRANSFER_ENCODING => self.encoded |= !begins(value, const { prefix(b"identity") }),
             CONNECTION => self.keeps &= !begins(value, const { prefix(b"close") }),
-            RETRY_AFTER => self.retry_after = u16::try_from(number(&mut value).unwrap_or(0)).unwrap_or(u16::MAX),
+            RETRY_AFTER => self.retry_after = number(&mut value).unwrap_or(0),
             _ => {}
         }
         Ok(())
@@ -92,9 +96,8 @@ impl<'b> Head<'b> {
 
 /// `bytes 10-19/20`, or with `*` for the length of the whole; of `bytes */20` the length of the whole alone.
 fn range(mut text: &[u8]) -> Option<Range> {
-    for byte in b"bytes " {
-        skip(&mut text, *byte).then_some(())?;
-    }
+    begins(text, const { prefix(b"bytes ") }).then_some(())?;
+    text = part(text, 6, text.len());
     let mut range = Range::default();
     if !skip(&mut text, b'*') {
         range.start = number(&mut text)?;
@@ -105,7 +108,8 @@ fn range(mut text: &[u8]) -> Option<Range> {
     if !skip(&mut text, b'*') {
         range.size = Some(number(&mut text)?);
     }
-    let fits = range.size.is_none_or(|size| range.start.wrapping_add(range.len.wrapping_sub(1)) < size || range.len == 0);
+    let fits =
+        range.size.is_none_or(|size| range.start.wrapping_add(range.len.wrapping_sub(1)) < size || range.len == 0);
     (fits && text.is_empty()).then_some(range)
 }
 

@@ -82,20 +82,20 @@ impl Put<'_> {
             None => self.full = true,
         }
     }
+}
 
-    pub(super) fn number(&mut self, mut number: u32) {
-        let mut digits = [0; 10];
-        let mut first = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0'.wrapping_add((number % 10) as u8);
-            number /= 10;
-            first = at;
-            if number == 0 {
-                break;
-            }
+/// The digits of a number.
+pub(super) fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut first = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add((number % 10) as u8);
+        number /= 10;
+        first = at;
+        if number == 0 {
+            break;
         }
-        self.bytes(digits.get(first..).unwrap_or_default());
     }
+    part(digits, first, digits.len())
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
         for number in [0, 9, 10, 4_294_967_294, u32::MAX] {
             let mut buf = [0; 12];
             let mut put = Put { buf: &mut buf, at: 0, full: false };
-            put.number(number);
+            put.bytes(decimal(number, &mut [0; 10]));
             put.bytes(b"-");
             let len = put.at;
             let mut text = &buf[..len];

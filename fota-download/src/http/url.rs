@@ -9,7 +9,7 @@ use super::text::{begins, number, part, prefix, until};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It does not begin with `http://`.
+    /// It does not begin with `http://`, or is relative to an address that has no path.
     Scheme,
     /// It begins with `https://`, which is not there yet.
     Https,
@@ -58,7 +58,10 @@ pub(super) fn reference(url: &[u8], base: &[u8]) -> Result<(usize, usize), UrlEr
         _ => {
             let path = part(base, 0, until(base, b'?', b'?'));
             let name = path.iter().rev().take_while(|byte| **byte != b'/').count();
-            Ok((path.len().wrapping_sub(name).max(host), 0))
+            match path.len().wrapping_sub(name) {
+                0 => Err(UrlError::Scheme),
+                kept => Ok((kept, 0)),
+            }
         }
     }
 }
@@ -135,6 +138,7 @@ mod tests {
             assert_eq!(taken_apart(url, ""), Err(UrlError::Scheme), "{url}");
         }
         assert_eq!(taken_apart("http://a.example/x", "").as_deref(), Ok("a.example/x"));
+        assert_eq!(taken_apart("x", "a.example?y=/z"), Err(UrlError::Scheme));
     }
 
     #[test]
@@ -153,7 +157,20 @@ mod tests {
             assert_eq!(server(address), Ok((host.into(), port)), "{address}");
         }
         let long: Vec<u8> = std::iter::repeat_n(b'a', MAX_HOST + 1).collect();
-        for address in ["", "/x", ":80", "a:", "a:0", "a:65536", "a:80b", "a:b", "me@a", "me:pw@a", "[::1", core::str::from_utf8(&long).unwrap()] {
+        for address in [
+            "",
+            "/x",
+            ":80",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:80b",
+            "a:b",
+            "me@a",
+            "me:pw@a",
+            "[::1",
+            core::str::from_utf8(&long).unwrap(),
+        ] {
             assert_eq!(server(address), Err(UrlError::Host), "{address}");
         }
     }

@@ -1,5 +1,5 @@
 //! A web server that follows a script, a target in RAM, a clock that only writes down.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use dfu_target::target::{Assurance, Checked, Proof};
-use dfu_target::{Applied, Digest, DfuTarget, ErrorKind, ErrorType, Image, ImageKind, Written};
+use dfu_target::{Applied, DfuTarget, Digest, ErrorKind, ErrorType, Image, ImageKind, Written};
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind as IoError, Read, Write};
 use fota_download::Connect;
@@ -52,11 +52,11 @@ impl From<&str> for Answer {
     }
 }
 
-type Handler<'a> = Box<dyn FnMut(&str) -> Answer + 'a>;
+type Handler = Box<dyn FnMut(&str) -> Answer>;
 
 /// A server: a function from a request to an answer.
-pub struct Server<'a> {
-    handler: RefCell<Handler<'a>>,
+pub struct Server {
+    handler: RefCell<Handler>,
     pub requests: RefCell<Vec<String>>,
     /// Where each connection went.
     pub connections: RefCell<Vec<(String, u16)>>,
@@ -68,8 +68,8 @@ pub struct Server<'a> {
     pub down: Cell<usize>,
 }
 
-impl<'a> Server<'a> {
-    pub fn new(handler: impl FnMut(&str) -> Answer + 'a) -> Self {
+impl Server {
+    pub fn new(handler: impl FnMut(&str) -> Answer + 'static) -> Self {
         Self {
             handler: RefCell::new(Box::new(handler)),
             requests: RefCell::default(),
@@ -81,7 +81,7 @@ impl<'a> Server<'a> {
     }
 
     /// One answer after the other; after the last, connections fail.
-    pub fn script(answers: impl IntoIterator<Item = Answer>) -> Server<'static> {
+    pub fn script(answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut answers: VecDeque<_> = answers.into_iter().collect();
         Server::new(move |_| answers.pop_front().unwrap_or(Answer { bytes: Vec::new(), then: Then::Fail }))
     }
@@ -92,18 +92,15 @@ impl<'a> Server<'a> {
 }
 
 pub struct Conn<'s> {
-    server: &'s Server<'s>,
+    server: &'s Server,
     request: Vec<u8>,
     answer: VecDeque<u8>,
     then: Then,
 }
 
-impl Connect for Server<'_> {
+impl Connect for Server {
     type Error = IoError;
-    type Conn<'c>
-        = Conn<'c>
-    where
-        Self: 'c;
+    type Conn<'c> = Conn<'c>;
 
     async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Conn<'c>, IoError> {
         self.connections.borrow_mut().push((host.into(), port));
@@ -111,8 +108,178 @@ impl Connect for Server<'_> {
             self.down.set(left);
             return Err(IoError::ConnectionRefused);
         }
-        // A shorter lifetime for the handler's sake: it is behind a cell.
-        let server: &'c Server<'c> = unsafe_free(self);
-        Ok(Conn { server, request: Vec::new(), answer: VecDeque::new(), then: Then::Keep })
+        Ok(Conn { server: self, request: Vec::new(), answer: VecDeque::new(), then: Then::Keep })
+    }
+}
+
+impl embedded_io_async::ErrorType for Conn<'_> {
+    type Error = IoError;
+}
+
+impl Conn<'_> {
+    async fn wait(&self) {
+        let mut ready = !self.server.slow.get();
+        std::future::poll_fn(|_| if std::mem::replace(&mut ready, true) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
+    }
+}
+
+impl Read for Conn<'_> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, IoError> {
+        self.wait().await;
+        if self.answer.is_empty() {
+            return match self.then {
+                Then::Close => Ok(0),
+                Then::Keep => Err(IoError::TimedOut),
+                Then::Fail => Err(IoError::ConnectionReset),
+            };
+        }
+        let count = buf.len().min(self.answer.len()).min(self.server.piece.get());
+        for (to, from) in buf.iter_mut().zip(self.answer.drain(..count)) {
+            *to = from;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Conn<'_> {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, IoError> {
+        self.wait().await;
+        if self.then != Then::Keep {
+            return Err(IoError::BrokenPipe);
+        }
+        let count = bytes.len().min(self.server.piece.get());
+        self.request.extend(&bytes[..count]);
+        if self.request.ends_with(b"\r\n\r\n") {
+            let request = String::from_utf8(std::mem::take(&mut self.request)).unwrap();
+            let answer = (self.server.handler.borrow_mut())(&request);
+            self.server.requests.borrow_mut().push(request);
+            self.answer.extend(answer.bytes);
+            self.then = answer.then;
+        }
+        Ok(count)
+    }
+
+    async fn flush(&mut self) -> Result<(), IoError> {
+        Ok(())
+    }
+}
+
+/// The value of a request's field.
+pub fn field<'r>(request: &'r str, name: &str) -> Option<&'r str> {
+    request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// A file on a proper server: `Range`, `If-Range`, 416.
+pub fn serve(request: &str, file: &[u8], etag: &str) -> Answer {
+    let from: Option<usize> = field(request, "Range")
+        .map(|range| range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).unwrap().parse().unwrap());
+    let from = from.filter(|_| field(request, "If-Range").is_none_or(|known| known == etag));
+    let len = file.len();
+    let (status, range, body) = match from {
+        None => ("200 OK", String::new(), file),
+        Some(from) if from < len => {
+            ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{len}\r\n", len - 1), &file[from..])
+        }
+        Some(_) => ("416 Range Not Satisfiable", format!("Content-Range: bytes */{len}\r\n"), &[][..]),
+    };
+    let head = format!("HTTP/1.1 {status}\r\nETag: {etag}\r\nContent-Length: {}\r\n{range}\r\n", body.len());
+    Answer { bytes: [head.as_bytes(), body].concat(), then: Then::Keep }
+}
+
+/// An image by its first four bytes; the rest differs with the seed.
+pub fn image(len: usize, seed: u8) -> Vec<u8> {
+    let mut bytes: Vec<u8> =
+        (0..len).map(|at| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ seed).collect();
+    bytes[..4].copy_from_slice(&[0x3d, 0xb8, 0xf3, 0x96]);
+    bytes
+}
+
+/// A target that keeps what it gets.
+#[derive(Debug, Default)]
+pub struct Ram {
+    pub bytes: Vec<u8>,
+    pub writes: usize,
+    /// Fails at this write, this often.
+    pub fail: Option<(usize, usize)>,
+    /// Wants bytes from here once more, at this write.
+    pub rewind: Option<(usize, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RamError;
+
+impl std::fmt::Display for RamError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the flash failed")
+    }
+}
+
+impl std::error::Error for RamError {}
+
+impl dfu_target::Error for RamError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Storage
+    }
+}
+
+impl ErrorType for Ram {
+    type Error = RamError;
+}
+
+impl DfuTarget for Ram {
+    fn identity(&self) -> u32 {
+        1
+    }
+
+    fn accepts(&self, kind: ImageKind, _: u8) -> bool {
+        kind == ImageKind::Mcuboot
+    }
+
+    async fn init(&mut self, _: &Image<'_>, resume: u32) -> Result<u32, RamError> {
+        // Goes back to a multiple of 100, as flash does to an erase unit.
+        let from = resume / 100 * 100;
+        self.bytes.truncate(from as usize);
+        Ok(from)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<Written, RamError> {
+        self.writes += 1;
+        if let Some((at, times)) = self.fail.filter(|(at, times)| self.writes >= *at && *times > 0) {
+            self.fail = Some((at, times - 1));
+            return Err(RamError);
+        }
+        if let Some((_, to)) = self.rewind.filter(|(at, _)| self.writes >= *at) {
+            self.rewind = None;
+            self.bytes.truncate(to as usize);
+            return Ok(Written::Rewind(to));
+        }
+        self.bytes.extend(bytes);
+        Ok(Written::Committed(self.bytes.len() as u32))
+    }
+
+    async fn digest(&mut self) -> Result<Checked, RamError> {
+        Ok(Checked { digest: Digest([0; 32]), assurance: Assurance::Hash })
+    }
+
+    async fn apply(&mut self, _: Proof) -> Result<Applied, RamError> {
+        Ok(Applied::AtReset)
+    }
+
+    async fn abort(&mut self) -> Result<(), RamError> {
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Writes pauses down instead of waiting, in milliseconds.
+#[derive(Default)]
+pub struct Clock(pub Vec<u32>);
+
+impl DelayNs for Clock {
+    async fn delay_ns(&mut self, _: u32) {}
+
+    async fn delay_ms(&mut self, ms: u32) {
+        self.0.push(ms);
     }
 }
