@@ -1,2 +1,92 @@
-//! Host.
-fn main() {}
+//! The whole update on a PC: a real HTTP server, a simulated nRF9160, a power cut in between.
+
+mod board;
+mod console;
+mod device;
+mod map;
+mod net;
+mod server;
+mod story;
+mod summary;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use fota_download::Http;
+
+use crate::console::Console;
+use crate::story::{End, Story};
+
+/// Updates a simulated nRF9160 over real HTTP, with a power cut on the way, and checks that all went as promised.
+///
+/// Without options: serves an image of about 300 KiB that imgtool signed, downloads it into the device's flash,
+/// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Options {
+    /// Serve this image instead of the one that is built in
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    image: Option<PathBuf>,
+    /// Serve nothing, and download from a server of yours; the image is then checked by its own hash
+    #[arg(long, value_parser = url)]
+    url: Option<String>,
+    /// Cut the power when about this much of the image is programmed [default: 60, or never with --flash]
+    #[arg(long, value_name = "PERCENT|never", value_parser = cut_at)]
+    cut_at: Option<CutAt>,
+    /// Keep the flash in this file. A run that is cut ends there; the next one goes on with the file alone
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
+    /// Choose another word to cut near the percentage, and another way to tear it
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Say nothing but one JSON object at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// When power fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CutAt {
+    Never,
+    Percent(u8),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done as promised, 1 refused or failed, 2 wrong usage, 3 power was cut as asked and the flash is kept";
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let console = Console::new(options.json);
+    let mut story = Story::new(&options, &console);
+    let end = story.play();
+    let facts = story.into_facts(&end);
+
+    if options.json {
+        console.object(&facts);
+    } else if let Ok(End::Done | End::Broken) = end {
+        facts.print(&console);
+    }
+    match end {
+        Ok(End::Done | End::Current) => ExitCode::SUCCESS,
+        Ok(End::Cut) => ExitCode::from(3),
+        Ok(End::Broken) => ExitCode::FAILURE,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn cut_at(text: &str) -> Result<CutAt, String> {
+    match (text, text.parse()) {
+        ("never", _) => Ok(CutAt::Never),
+        (_, Ok(percent @ 0..=100)) => Ok(CutAt::Percent(percent)),
+        _ => Err("not a percentage from 0 to 100, nor `never`".into()),
+    }
+}
+
+fn url(text: &str) -> Result<String, fota_download::http::UrlError> {
+    Http::new(&net::Tcp::default(), text, &mut [0; device::HEAD]).map(|_| text.to_owned())
+}

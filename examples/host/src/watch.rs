@@ -1,0 +1,105 @@
+//! The eye on the device: what it says, and the moment its power is to fail.
+
+use dfu_target_mcuboot::RunningState;
+use dfu_testkit::boot::{Boot, Running, SwapType};
+use dfu_testkit::flash::Tear;
+use fota_download::Step;
+use indicatif::HumanCount;
+
+use crate::board::Board;
+use crate::console::Console;
+use crate::device::Event;
+use crate::map::SECONDARY;
+use crate::summary::{Cut, Facts};
+use crate::{CutAt, Options};
+
+/// One life of the device, watched.
+pub(crate) struct Watch<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) console: &'a Console,
+    pub(crate) board: &'a Board,
+    pub(crate) boot: &'a Boot,
+    pub(crate) facts: &'a mut Facts,
+}
+
+impl Watch<'_> {
+    /// Shows what the device says, and plans the cut once the image's size is known.
+    pub(crate) fn hear(&mut self, event: Event) {
+        match event {
+            Event::Runs(state) => {
+                self.facts.device.state = says(state);
+                let swap = match self.boot.swapped {
+                    None => "",
+                    Some(SwapType::Revert) => "MCUboot swaps the slots back: ",
+                    Some(_) => "MCUboot swaps the slots: ",
+                };
+                self.console.line("boot", format_args!("{swap}{} runs, {}", self.facts.device.version, says(state)));
+            }
+            Event::Begins(0) => {}
+            Event::Begins(offset) => {
+                self.facts.resumed_at = Some(offset);
+                self.console.line(
+                    "resume",
+                    format_args!("from byte {}; what comes before is on the flash", HumanCount(offset.into())),
+                );
+            }
+            Event::Moves(report) => {
+                if let Step::Wait { attempt, ms } = report.step {
+                    self.console.line("retry", format_args!("attempt {attempt} failed, the next one is in {ms} ms"));
+                }
+                let Some(size) = report.size else { return };
+                if report.step == Step::Receive {
+                    self.console.progress(report.offset, size);
+                }
+                self.facts.size = size;
+                let default = if self.options.flash.is_some() { CutAt::Never } else { CutAt::Percent(60) };
+                if let CutAt::Percent(percent) = self.options.cut_at.unwrap_or(default)
+                    && self.facts.cut.is_none()
+                {
+                    let (cut, tear) = choose_cut(percent, size, self.options.seed);
+                    self.board.plan_cut(cut.address, tear);
+                    self.facts.cut = Some(cut);
+                }
+            }
+            Event::Received => self.console.progress(self.facts.size, self.facts.size),
+            Event::Verified(checked) => {
+                let known =
+                    if self.facts.image.is_some() { "its SHA-256 is the wanted one" } else { "its own hash is right" };
+                let digest = checked.digest.to_string();
+                self.console.line("verify", format_args!("read back from flash, {known}: {}…", &digest[..16]));
+            }
+        }
+    }
+}
+
+/// A word near that percentage, and what becomes of it.
+fn choose_cut(percent: u8, size: u32, seed: u64) -> (Cut, Tear) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let tears = [Tear::Front, Tear::Back, Tear::Prefix, Tear::Random, Tear::Late];
+    let tear = tears[random.usize(..tears.len())];
+    let exact = i64::from(size) * i64::from(percent) / 100;
+    let spread = i64::from(size / 200);
+    let last = i64::from(size.saturating_sub(1));
+    let offset = (exact + random.i64(-spread..=spread)).clamp(0, last) as u32 & !3;
+    let percent = f64::from(offset) * 100.0 / f64::from(size.max(1));
+    let percent = (percent * 10.0).round() / 10.0;
+    (Cut { address: SECONDARY.0 + offset, percent, tear: format!("{tear:?}"), happened: false }, tear)
+}
+
+/// The state in words.
+pub(crate) fn says(state: RunningState) -> &'static str {
+    match state {
+        RunningState::Factory => "as it left the factory",
+        RunningState::Trial => "on trial",
+        RunningState::Confirmed => "confirmed",
+        RunningState::Reverted => "back again",
+        RunningState::Unknown => "with an odd trailer",
+    }
+}
+
+/// The version in figures, without the build number where it is 0.
+pub(crate) fn version(running: &Running) -> String {
+    let version = running.version;
+    let text = format!("{}.{}.{}", version.major, version.minor, version.revision);
+    if version.build == 0 { text } else { format!("{text}+{}", version.build) }
+}
