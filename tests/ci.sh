@@ -23,6 +23,7 @@ sets=(
   'dfu-target:alloc'
   'dfu-target:defmt'
   'dfu-target:log'
+  'dfu-target:sequential-storage'
   'dfu-target:sha2,alloc,log'
   'dfu-target:sha2,alloc,defmt'
   'dfu-target-mcuboot:'

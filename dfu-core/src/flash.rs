@@ -62,9 +62,9 @@ pub trait Plan {
 pub async fn run<F: NorFlash>(flash: &mut F, plan: &mut dyn Plan) -> Result<(), F::Error> {
     let mut moved = 0;
     while let Some(op) = plan.next() {
-        moved += match op {
-            Op::Read(at, into) => flash.read(at, into).await.map(|()| into.len())?,
-            Op::Write(at, bytes) => flash.write(at, bytes).await.map(|()| bytes.len())?,
+        moved = match op {
+            Op::Read(at, into) => flash.read(at, into).await.map(|()| into.len().saturating_add(moved))?,
+            Op::Write(at, bytes) => flash.write(at, bytes).await.map(|()| bytes.len().saturating_add(moved))?,
             Op::Erase(from, to) => flash.erase(from, to).await.map(|()| YIELD_EVERY)?,
         };
         if moved >= YIELD_EVERY {

@@ -6,70 +6,20 @@ pub mod modem;
 /// How many bytes of an image are looked at, and kept, to tell what it is.
 pub const HEAD_LEN: usize = 64;
 
-/// The first bytes of an image: [`HEAD_LEN`], or all of a shorter image.
-#[derive(Clone, Copy)]
-pub struct Head {
-    bytes: [u8; HEAD_LEN],
-    len: usize,
-}
-
-impl Head {
-    /// The first bytes of `image`, none of it where it is empty.
-    pub fn of(image: &[u8]) -> Self {
-        let mut head = Self { bytes: [0; HEAD_LEN], len: 0 };
-        head.take(image);
-        head
-    }
-
-    /// Takes as many bytes as there is room for, and returns the rest.
-    pub(crate) fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let room = HEAD_LEN.saturating_sub(self.len);
-        let (bytes, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-        self.bytes.iter_mut().skip(self.len).zip(bytes).for_each(|(to, from)| *to = *from);
-        self.len = self.len.saturating_add(bytes.len());
-        rest
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.len = 0;
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Head {}
-
-impl core::ops::Deref for Head {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
-}
-
-impl core::fmt::Debug for Head {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:02x?}", &**self)
-    }
-}
-
 /// The kinds of image that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum ImageKind {
     /// An MCUboot image, for any of its slots.
-    Mcuboot,
+    Mcuboot = 1,
     /// A delta update for the nRF91 modem.
-    ModemDelta,
+    ModemDelta = 2,
     /// A full update for the nRF91 modem.
-    ModemFull,
+    ModemFull = 3,
     /// A kind of yours; your target's [`probe`](crate::DfuTarget::probe) knows it.
-    Custom(u8),
+    Custom(u8) = 4,
 }
 
 impl ImageKind {
@@ -78,8 +28,8 @@ impl ImageKind {
         match self {
             Self::Mcuboot => 1,
             Self::ModemDelta => 2,
-            Self::ModemFull => 4,
-            Self::Custom(n) => 0x100 | u16::from(n),
+            Self::ModemFull => 3,
+            Self::Custom(n) => u16::from_le_bytes([4, n]),
         }
     }
 
@@ -88,8 +38,8 @@ impl ImageKind {
         match code.to_le_bytes() {
             [1, 0] => Some(Self::Mcuboot),
             [2, 0] => Some(Self::ModemDelta),
-            [4, 0] => Some(Self::ModemFull),
-            [n, 1] => Some(Self::Custom(n)),
+            [3, 0] => Some(Self::ModemFull),
+            [4, n] => Some(Self::Custom(n)),
             _ => None,
         }
     }
@@ -183,9 +133,15 @@ mod tests {
 
     #[test]
     fn kinds_have_lasting_numbers() {
-        for kind in [ImageKind::Mcuboot, ImageKind::ModemDelta, ImageKind::ModemFull, ImageKind::Custom(0), ImageKind::Custom(255)] {
+        for kind in [
+            ImageKind::Mcuboot,
+            ImageKind::ModemDelta,
+            ImageKind::ModemFull,
+            ImageKind::Custom(0),
+            ImageKind::Custom(255),
+        ] {
             assert_eq!(ImageKind::from_code(kind.code()), Some(kind));
         }
-        assert_eq!([0, 3, 0x200, 0xffff].map(ImageKind::from_code), [None; 4]);
+        assert_eq!([0, 5, 0x101, 0xffff].map(ImageKind::from_code), [None; 4]);
     }
 }

@@ -2,49 +2,31 @@
 
 mod log;
 mod record;
+#[cfg(feature = "sequential-storage")]
+mod sequential;
 
 pub use log::ProgressLog;
+pub use record::Progress;
+#[cfg(feature = "sequential-storage")]
+pub use sequential::SequentialStore;
 
 use core::fmt;
 
 use embedded_storage_async::nor_flash::NorFlashErrorKind;
 
 use crate::digest::Digest;
-use crate::image::{Head, ImageKind};
-
-/// How far an update is, and of which image: all of it must match before anything is resumed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The caller's name for the image.
-    pub id: ImageId,
-    /// What the image's first bytes said.
-    pub kind: ImageKind,
-    /// Which of several images of that kind.
-    pub index: u8,
-    /// The image's length, if known.
-    pub size: Option<u32>,
-    /// The target's [`identity`](crate::DfuTarget::identity).
-    pub identity: u32,
-    /// A tag of what the source says about its version of the file; 0 where it says nothing.
-    pub tag: u32,
-    /// All bytes before this are stored and survive a power cut.
-    pub offset: u32,
-    /// The image's first bytes.
-    pub head: Head,
-    /// How far the update is.
-    pub state: State,
-}
 
 /// The stages of an update that survive a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
 pub enum State {
     /// Bytes are missing.
-    Receiving,
-    /// All bytes are there; this is their digest.
-    Complete(Digest),
+    Receiving = 0,
+    /// All bytes are there.
+    Complete = 1,
     /// It was asked to run, or was about to be: if it still lies there, it ran and came back, or never ran.
-    Applied(Digest),
+    Applied = 2,
 }
 
 /// The caller's name for an image: its SHA-256 where that is known, else the name of the job or file.
@@ -61,9 +43,9 @@ impl ImageId {
         if bytes.len() <= id.len() {
             id.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         } else {
-            let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-            });
+            let hash = bytes
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
             let tail = bytes.iter().rev().take(24).rev();
             id.iter_mut().zip(hash.to_le_bytes().iter().chain(tail)).for_each(|(to, from)| *to = *from);
         }
@@ -90,6 +72,24 @@ pub trait ProgressStore {
     async fn save(&mut self, progress: &Progress) -> Result<(), StoreError>;
     /// Forgets.
     async fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// Loads or saves, by the functions above: one place that waits, as with [`DfuTarget::call`](crate::DfuTarget::call).
+    async fn call(&mut self, call: StoreCall<'_>) -> Result<(), StoreError> {
+        match call {
+            StoreCall::Load(found) => *found = self.load().await,
+            StoreCall::Save(progress) => self.save(progress).await?,
+        }
+        Ok(())
+    }
+}
+
+/// A call of a [`ProgressStore`] as a value, with a place for its answer.
+#[derive(Debug)]
+pub enum StoreCall<'a> {
+    /// [`ProgressStore::load`].
+    Load(&'a mut Option<Progress>),
+    /// [`ProgressStore::save`].
+    Save(&'a Progress),
 }
 
 /// Progress could not be stored.
@@ -149,6 +149,9 @@ impl<S: ProgressStore> ProgressStore for &mut S {
     }
     fn clear(&mut self) -> impl Future<Output = Result<(), StoreError>> {
         S::clear(self)
+    }
+    fn call(&mut self, call: StoreCall<'_>) -> impl Future<Output = Result<(), StoreError>> {
+        S::call(self, call)
     }
 }
 

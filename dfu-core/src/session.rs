@@ -67,11 +67,7 @@ impl<T: DfuTarget, S: ProgressStore> Update<T, S> {
     pub async fn begin(&mut self) -> Result<Begun<'_, T, S>, SessionError<T::Error>> {
         self.0.reread();
         self.0.run(Goal::Begin, &[]).await?;
-        Ok(if self.0.is_staged() {
-            Begun::Staged(Staged(&mut self.0))
-        } else {
-            Begun::Receiving(Session(&mut self.0))
-        })
+        Ok(if self.0.is_staged() { Begun::Staged(Staged(&mut self.0)) } else { Begun::Receiving(Session(&mut self.0)) })
     }
 
     /// Gives the target and the store back. What is stored stays, to be taken up later.
@@ -152,20 +148,23 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
         }
     }
 
-    /// Gives the update up: forgets the progress, then drops what is stored. The session then stands at zero.
+    /// Gives the update up: forgets the progress, then drops what the target stores of it, and nothing else that it
+    /// may hold. The session then stands at zero. Legal to repeat after a failure.
     pub async fn abort(&mut self) -> Result<(), SessionError<T::Error>> {
-        self.0.run(Goal::Abort, &[]).await
+        if self.0.give_up() { self.0.run(Goal::Abort, &[]).await } else { Ok(()) }
     }
 }
 
+#[allow(clippy::type_complexity)] // The type says what a failure leaves in the caller's hands.
 impl<'u, T: DfuTarget, S: ProgressStore> Staged<'u, T, S> {
     /// What the target found when it read the image back.
     pub fn checked(&self) -> Checked {
         self.0.checked()
     }
 
-    /// Whether this very image was applied before and lies there still: it ran and came back, or the device was
-    /// reset before it could run. Applying it again for ever is a boot loop.
+    /// Whether this very image was applied before, or was about to be, and lies there still. Either it ran and came
+    /// back, and applying it again for ever would be a boot loop; or the power failed before it could run. The
+    /// bootloader knows which: with MCUboot, `Running::state` is `Reverted` in the first case.
     pub fn attempted(&self) -> bool {
         self.0.attempted()
     }
@@ -196,6 +195,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
     /// Records that the image was applied, then asks for it to be run. Legal to repeat after a failure; where the
     /// error's kind is [`Rewind`](crate::ErrorKind::Rewind), begin again: some bytes are wanted once more.
     pub async fn apply(self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {
+        self.0.mark_applied();
         match self.0.run(Goal::Apply, &[]).await {
             Ok(()) => Ok(self.0.applied()),
             Err(error) => Err(Failed::new(self, error)),

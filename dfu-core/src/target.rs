@@ -78,6 +78,20 @@ pub trait DfuTarget: ErrorType {
     /// Drops what is stored and withdraws a request to run it; `init` works afterwards without a reset.
     async fn abort(&mut self) -> Result<(), Self::Error>;
 
+    /// Does what `call` says, by the functions above. [`Session`](crate::Session) calls no other, because one
+    /// place that waits is much less code than six; a target may do all its work here for the same reason.
+    async fn call(&mut self, call: Call<'_>) -> Result<(), Self::Error> {
+        match call {
+            Call::Init(image, offset) => *offset = self.init(image, *offset).await?,
+            Call::Write(bytes, written) => *written = self.write(bytes).await?,
+            Call::Prepare(more) => *more = self.prepare().await?,
+            Call::Digest(checked) => *checked = self.digest().await?,
+            Call::Apply(proof, applied) => *applied = self.apply(Proof::of(*proof.digest())).await?,
+            Call::Abort => self.abort().await?,
+        }
+        Ok(())
+    }
+
     /// This target, or `other` where this one refuses the image: the image's first bytes decide.
     fn or<T: DfuTarget>(self, other: T) -> Select<Self, T>
     where
@@ -85,6 +99,23 @@ pub trait DfuTarget: ErrorType {
     {
         Select::new(self, other)
     }
+}
+
+/// A call of a [`DfuTarget`] as a value, with a place for its answer, which a failed call leaves as it was.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// [`DfuTarget::init`]; the offset is the one to resume from, then the one that is wanted.
+    Init(&'a Image<'a>, &'a mut u32),
+    /// [`DfuTarget::write`].
+    Write(&'a [u8], &'a mut Written),
+    /// [`DfuTarget::prepare`].
+    Prepare(&'a mut bool),
+    /// [`DfuTarget::digest`].
+    Digest(&'a mut Checked),
+    /// [`DfuTarget::apply`].
+    Apply(&'a Proof, &'a mut Applied),
+    /// [`DfuTarget::abort`].
+    Abort,
 }
 
 /// How far the image is, after a write.
@@ -173,5 +204,8 @@ impl<T: DfuTarget> DfuTarget for &mut T {
     }
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
         T::abort(self)
+    }
+    fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
+        T::call(self, call)
     }
 }

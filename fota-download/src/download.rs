@@ -12,7 +12,7 @@ use dfu_target::{DfuTarget, ErrorKind, ProgressStore, Session, Written};
 use embedded_hal_async::delay::DelayNs;
 
 use self::backoff::Patience;
-use crate::source::{Error, Meta, Retry, Source};
+use crate::source::{Call, Error, Meta, Retry, Source};
 
 /// How a download goes, for a progress bar, a log, a watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,101 +73,100 @@ where
     T: DfuTarget,
     P: ProgressStore,
 {
-    let mut patience = Patience::new(backoff, session.offset());
-    // What of the bytes that come is to be left out, once the source is open.
-    let mut open: Option<u32> = None;
+    let mut patience = Patience::new(backoff);
+    let mut step = Step::Open;
+    // After an error of the session.
     let mut resume = false;
+    // How many of the bytes that come are to be left out.
+    let mut left_out = 0_u32;
+    let (mut meta, mut count) = (Meta::default(), 0);
     loop {
-        let now = report(session, if open.is_some() { Step::Receive } else { Step::Open });
-        let room = now.size.map_or(u32::MAX, |size| size.saturating_sub(now.offset));
-        if room == 0 {
+        let report = Report { step, offset: session.offset(), durable: session.durable(), size: session.size() };
+        let room = report.size.map_or(u32::MAX, |size| size.saturating_sub(report.offset));
+        if room == 0 && !resume {
             return Ok(());
         }
-        if observer(now).is_break() {
+        patience.came(report.offset);
+        if observer(report).is_break() {
             return Err(DownloadError::Cancelled);
         }
-        let failed = if resume {
-            match session.resume().await {
+        let failed = match step {
+            Step::Wait { ms, .. } => {
+                delay.delay_ms(ms).await;
+                step = Step::Open;
+                continue;
+            }
+            Step::Open if resume => match session.resume().await {
                 Ok(_) => {
                     resume = false;
                     continue;
                 }
                 Err(error) => DownloadError::Session(error),
-            }
-        } else if let Some(left_out) = open {
-            match source.read(buf).await {
-                // A server may give less than the rest.
-                Ok(0) if patience.moved() => {
-                    open = None;
-                    continue;
-                }
-                Ok(0) => DownloadError::Ended { have: now.offset },
-                Ok(count) => {
-                    let bytes = buf.get(left_out as usize..count).unwrap_or_default();
-                    open = Some(left_out.saturating_sub(count as u32));
-                    match session.write(bytes.get(..room as usize).unwrap_or(bytes)).await {
-                        Ok(Written::Committed(_)) => {
-                            patience.came(session.offset());
-                            continue;
+            },
+            Step::Open | Step::Receive => {
+                let call = match step {
+                    Step::Open => Call::Open(report.offset, &mut meta),
+                    _ => Call::Read(buf, &mut count),
+                };
+                match source.call(call).await {
+                    Err(error) => DownloadError::Source(error),
+                    Ok(()) if step == Step::Open => {
+                        patience.opened();
+                        let wanted = agreed(session, meta)?;
+                        let other = wanted != report.offset;
+                        if other {
+                            patience.started_over();
                         }
-                        Ok(Written::Rewind(_)) if patience.spend() => {
-                            open = None;
-                            continue;
+                        // The source may give what is stored already, but not leave anything out.
+                        if let Some(count) = wanted.checked_sub(meta.start) {
+                            step = Step::Receive;
+                            left_out = count;
                         }
-                        Ok(Written::Rewind(_)) => return Err(DownloadError::Unsettled),
-                        Err(error) => DownloadError::Session(error),
+                        if (other || step == Step::Open) && !patience.spend() {
+                            return Err(DownloadError::Unsettled);
+                        }
+                        continue;
+                    }
+                    // A server may give less than the rest.
+                    Ok(()) if count == 0 && patience.moved() => {
+                        step = Step::Open;
+                        continue;
+                    }
+                    Ok(()) if count == 0 => DownloadError::Ended { have: report.offset },
+                    Ok(()) => {
+                        let bytes = buf.get(left_out as usize..count).unwrap_or_default();
+                        left_out = left_out.saturating_sub(count as u32);
+                        match session.write(bytes.get(..room as usize).unwrap_or(bytes)).await {
+                            Ok(Written::Committed(_)) => continue,
+                            Ok(Written::Rewind(_)) if patience.spend() => {
+                                step = Step::Open;
+                                continue;
+                            }
+                            Ok(Written::Rewind(_)) => return Err(DownloadError::Unsettled),
+                            Err(error) => DownloadError::Session(error),
+                        }
                     }
                 }
-                Err(error) => DownloadError::Source(error),
-            }
-        } else {
-            match source.open(now.offset).await {
-                Ok(meta) => {
-                    open = opened(session, &mut patience, meta)?;
-                    continue;
-                }
-                Err(error) => DownloadError::Source(error),
             }
         };
         let Some(ms) = patience.pause(retry(&failed)) else { return Err(failed) };
         resume = matches!(failed, DownloadError::Session(_));
-        open = None;
         let attempt = patience.attempt();
         crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", attempt, ms);
-        if observer(report(session, Step::Wait { attempt, ms })).is_break() {
-            return Err(DownloadError::Cancelled);
-        }
-        delay.delay_ms(ms).await;
+        step = Step::Wait { attempt, ms };
     }
 }
 
-fn report<T: DfuTarget, P: ProgressStore>(session: &Session<'_, T, P>, step: Step) -> Report {
-    Report { step, offset: session.offset(), durable: session.durable(), size: session.size() }
-}
-
-/// Compares what the source says with what the session has. Returns how many bytes to leave out; `None`: to be
-/// opened again.
-fn opened<T: DfuTarget, P: ProgressStore, E>(
+/// Compares what the source says with what the session has; returns the offset that is wanted.
+fn agreed<T: DfuTarget, P: ProgressStore, E>(
     session: &mut Session<'_, T, P>,
-    patience: &mut Patience,
     meta: Meta,
-) -> Result<Option<u32>, DownloadError<E, T::Error>> {
+) -> Result<u32, DownloadError<E, T::Error>> {
     if meta.size == Some(0) {
         return Err(DownloadError::Empty);
     }
-    let before = session.offset();
     let wanted = session.agree(meta.size, meta.tag).map_err(DownloadError::Session)?;
-    if session.size().is_none() {
-        return Err(DownloadError::NoLength);
-    }
-    if wanted != before {
-        patience.started_over();
-    }
-    let skip = wanted.checked_sub(meta.start);
-    if (wanted != before || skip.is_none()) && !patience.spend() {
-        return Err(DownloadError::Unsettled);
-    }
-    Ok(skip)
+    session.size().map(|_| wanted).ok_or(DownloadError::NoLength)
 }
 
 fn retry<S: Error, T: dfu_target::Error>(error: &DownloadError<S, T>) -> Retry {

@@ -12,9 +12,7 @@ pub use url::{MAX_HOST, UrlError};
 use embedded_io_async::{ErrorType, Read, Write};
 
 use self::exchange::{Exchange, Next};
-use self::text::part;
-use self::url::Host;
-use crate::source::{Meta, Source};
+use crate::source::{Call, Meta, Source};
 
 /// The longest `ETag` that is sent back to the server, in bytes. A longer one still tells two files apart.
 pub const MAX_VALIDATOR: usize = 64;
@@ -51,8 +49,6 @@ pub struct Http<'c, 'b, C: Connect + 'c> {
     connector: &'c C,
     conn: Option<C::Conn<'c>>,
     exchange: Exchange<'b>,
-    /// The connection stands where `exchange` says.
-    live: bool,
 }
 
 impl<'c, 'b, C: Connect> Http<'c, 'b, C> {
@@ -62,7 +58,7 @@ impl<'c, 'b, C: Connect> Http<'c, 'b, C> {
     /// answer: 1 KiB is right for plain servers, 2 KiB for content networks, which send long heads and redirect
     /// to long addresses.
     pub fn new(connector: &'c C, url: &'b str, buf: &'b mut [u8]) -> Result<Self, UrlError> {
-        Ok(Self { connector, conn: None, exchange: Exchange::new(url, buf)?, live: false })
+        Ok(Self { connector, conn: None, exchange: Exchange::new(url, buf)? })
     }
 }
 
@@ -70,75 +66,44 @@ impl<C: Connect> Source for Http<'_, '_, C> {
     type Error = Error<C::Error>;
 
     async fn open(&mut self, from: u32) -> Result<Meta, Self::Error> {
-        self.live = false;
-        if !self.exchange.begin(from)? {
-            self.conn = None;
-        }
-        loop {
-            let reused = self.conn.is_some();
-            let conn = match &mut self.conn {
-                Some(conn) => conn,
-                conn => {
-                    let mut host = Host::new();
-                    let port = self.exchange.server(&mut host).map_err(Fault::Redirect)?;
-                    conn.insert(self.connector.connect(&host, port).await.map_err(Error::Connection)?)
-                }
-            };
-            let outcome = 'exchange: {
-                let mut request = self.exchange.request()?;
-                while !request.is_empty() {
-                    match conn.write(request).await {
-                        Ok(0) => break 'exchange Err(Error::Answer(Fault::Closed)),
-                        Ok(count) => request = part(request, count, request.len()),
-                        Err(error) => break 'exchange Err(Error::Connection(error)),
-                    }
-                }
-                if let Err(error) = conn.flush().await {
-                    break 'exchange Err(Error::Connection(error));
-                }
-                loop {
-                    match conn.read(self.exchange.space()).await {
-                        Ok(0) => break 'exchange Err(Error::Answer(Fault::Closed)),
-                        Ok(count) => match self.exchange.received(count) {
-                            Ok(Next::More) => {}
-                            other => break 'exchange other.map_err(Error::Answer),
-                        },
-                        Err(error) => break 'exchange Err(Error::Connection(error)),
-                    }
-                }
-            };
-            match outcome {
-                Ok(Next::Body) => {
-                    self.live = true;
-                    return Ok(self.exchange.meta);
-                }
-                // The server may close a connection that was kept at any time.
-                Err(error) if !reused || self.exchange.answered() => {
-                    self.conn = None;
-                    return Err(error);
-                }
-                _ => self.conn = None,
-            }
-        }
+        let mut meta = Meta::default();
+        self.call(Call::Open(from, &mut meta)).await?;
+        Ok(meta)
     }
 
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        let room = self.exchange.room(buf.len());
-        let buf = buf.get_mut(..room).unwrap_or_default();
-        if buf.is_empty() && self.live {
-            return Ok(0);
-        }
-        let mut count = self.exchange.take(buf);
-        let Some(conn) = self.conn.as_mut().filter(|_| self.live) else { return Err(Fault::Closed.into()) };
-        if count == 0 {
-            self.live = false;
-            count = conn.read(buf).await.map_err(Error::Connection)?;
-            if count == 0 && !self.exchange.ends_with_connection() {
-                return Err(Fault::Closed.into());
-            }
-            self.live = true;
-        }
-        self.exchange.passed(count);
+        let mut count = 0;
+        self.call(Call::Read(buf, &mut count)).await?;
         Ok(count)
+    }
+
+    /// The one loop that awaits.
+    async fn call(&mut self, mut call: Call<'_>) -> Result<(), Self::Error> {
+        let mut next = Next::Begin;
+        let mut moved = Ok(0);
+        loop {
+            match self.exchange.next(next, moved.as_ref().ok().copied(), &mut call) {
+                Ok(Next::Answered) => return Ok(()),
+                Ok(step) => next = step,
+                Err(fault) => {
+                    self.conn = None;
+                    return Err(moved.map_or_else(Error::Connection, |_| Error::Answer(fault)));
+                }
+            }
+            moved = match (next, &mut self.conn) {
+                (Next::Connect, conn) => {
+                    *conn = None;
+                    let (host, port) = self.exchange.server();
+                    self.connector.connect(host, port).await.map(|new| {
+                        *conn = Some(new);
+                        1
+                    })
+                }
+                (Next::Send, Some(conn)) => conn.write(self.exchange.request()).await,
+                (Next::Flush, Some(conn)) => conn.flush().await.map(|()| 1),
+                (_, Some(conn)) => conn.read(self.exchange.space(&mut call)).await,
+                _ => Ok(0),
+            };
+        }
     }
 }

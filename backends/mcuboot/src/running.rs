@@ -6,7 +6,7 @@ use dfu_target::flash::{Region, RegionError};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::slot::{Flag, MAX_MARK, SET, SwapType};
-use crate::{ConfigError, Slot};
+use crate::{ConfigError, Mode, Slot};
 
 /// The primary slot, of which the application itself runs.
 ///
@@ -60,6 +60,8 @@ impl<'a, F: NorFlash> Running<'a, F> {
         Ok(match (mark.magic, mark.image_ok, mark.copy_done) {
             (Flag::Unset, ..) => RunningState::Factory,
             (Flag::Bad, ..) => RunningState::Unknown,
+            // Overwriting leaves the magic alone, and no way back.
+            (Flag::Set, Flag::Unset, _) if self.slot.config.mode == Mode::OverwriteOnly => RunningState::Confirmed,
             (Flag::Set, Flag::Unset, Flag::Set) => RunningState::Trial,
             // A swap that was not through: the bootloader finishes it before anything runs.
             (Flag::Set, Flag::Unset, _) => RunningState::Unknown,

@@ -31,6 +31,8 @@ pub struct Slot {
     pub(crate) trailer: u32,
     pub(crate) max_image: u32,
     pub(crate) config: Config,
+    /// Geometry, mode and index as one number.
+    pub(crate) identity: u32,
     /// The last bytes of the slot as a request leaves them, of which `mark_len` count.
     pub(crate) request: [u8; MAX_MARK],
     pub(crate) mark_len: usize,
@@ -92,12 +94,15 @@ impl Slot {
             return Err(ConfigError::Size);
         }
         let (request, pieces) = request(&config, write, mark_len as usize);
+        let (trailer, max_image) = (align_down(size - trailer, sector), size - taken);
+        let geometry = mix(mix(mix(mix(0x4255_434d, size), sector), trailer), max_image);
         Ok(Self {
             size,
             sector,
-            trailer: align_down(size - trailer, sector),
-            max_image: size - taken,
+            trailer,
+            max_image,
             config,
+            identity: mix(mix(geometry, config.mode as u32), config.index as u32),
             request,
             mark_len: mark_len as usize,
             pieces,
@@ -242,6 +247,11 @@ const MAGIC: [u8; MAGIC_LEN] =
 const MAGIC_END: [u8; MAGIC_LEN - 2] =
     [0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a];
 
+/// Mixes a number into another, as FNV-1a does.
+pub(crate) const fn mix(hash: u32, value: u32) -> u32 {
+    (hash ^ value).wrapping_mul(0x0100_0193)
+}
+
 /// The mark of a request, and the order in which it is written: the magic last.
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Constants, checked by the compiler.
 const fn request(config: &Config, write: u32, mark_len: usize) -> ([u8; MAX_MARK], [(u8, u8); 3]) {
@@ -290,9 +300,7 @@ mod tests {
     #[test]
     fn the_places_are_those_of_mcuboot() {
         // Align, swap_info, image_ok, magic block: distances from the end of the slot.
-        for (align, places) in
-            [(Align::A8, [40, 24, 16]), (Align::A16, [64, 32, 16]), (Align::A32, [128, 64, 32])]
-        {
+        for (align, places) in [(Align::A8, [40, 24, 16]), (Align::A16, [64, 32, 16]), (Align::A32, [128, 64, 32])] {
             let slot = slot(align, Mode::SwapMove, 8);
             assert_eq!(slot.pieces.map(|(at, _)| MAX_MARK - usize::from(at)), places, "{align:?}");
             assert_eq!(slot.mark_len, places[0]);

@@ -4,13 +4,13 @@ use core::marker::PhantomData;
 
 use dfu_target::flash::{Op, Plan, Region, RegionError, Writer, align_up};
 use dfu_target::image::mcuboot::{Header, TLV_INFO_LEN};
-use dfu_target::target::{Applied, Assurance, Checked, ErrorType, Proof, Written};
+use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::check::Check;
 use crate::mark::Found;
-use crate::slot::{MAX_MARK, Mark};
+use crate::slot::{MAX_MARK, Mark, mix};
 use crate::{ConfigError, Error, Slot};
 
 /// The slot into which MCUboot expects a new image: the secondary one.
@@ -39,20 +39,19 @@ pub struct McubootTarget<'a, F, H, const N: usize> {
 /// All but the flash.
 #[derive(Debug)]
 struct Work<'a, H, const N: usize> {
-    engine: H,
     slot: &'a Slot,
-    writer: Writer<N>,
-    header: Header,
-    /// The image's size, where known, and how much of it came.
-    size: Option<u32>,
+    /// The image's least and greatest length, the same where its size is known, and how much of it came.
+    least: u32,
+    most: u32,
     received: u32,
     /// From here to the slot's end all is to be erased before anything else.
     unclean: u32,
-    check: Check,
     found: Found,
-    assurance: Assurance,
+    check: Check,
     /// What the last reading found, if it was to be trusted.
     digest: Option<Digest>,
+    writer: Writer<N>,
+    engine: H,
 }
 
 impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
@@ -69,13 +68,12 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
             engine,
             slot,
             writer: Writer::new::<F>(slot.config.erased),
-            header: Header::EMPTY,
-            size: None,
+            least: 0,
+            most: slot.max_image,
             received: 0,
             unclean: slot.size,
             check: Check::new(&Header::EMPTY),
             found: Found::Other,
-            assurance: Assurance::None,
             digest: None,
         };
         Ok(Self { region, work })
@@ -83,7 +81,7 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
 
     /// What the slot's mark asks of the bootloader now.
     pub async fn mark(&mut self) -> Result<Mark, Error<RegionError<F::Error>>> {
-        self.go(Job::Look).await?;
+        self.go(None).await?;
         Ok(self.work.slot.read(self.work.writer.buffer().get(..MAX_MARK).unwrap_or(&[])))
     }
 
@@ -92,38 +90,27 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
         (self.region, self.work.engine)
     }
 
-    /// The one place that awaits.
-    async fn go(&mut self, job: Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
-        let (step, input) = self.work.start::<F, _>(&job)?;
+    /// The one place that awaits. `None`: looks at the mark.
+    async fn go(&mut self, mut call: Option<Call<'_>>) -> Result<(), Error<RegionError<F::Error>>> {
+        let (step, input) = self.work.start(&call)?;
         let mut plan = WorkPlan { work: &mut self.work, step, input, flash: PhantomData::<fn() -> F> };
         self.region.run(&mut plan).await.map_err(Error::Flash)?;
-        self.work.end::<F, _>(&job)
+        self.work.end::<F, _>(&mut call)
     }
-}
-
-/// What a call is to do.
-enum Job<'j> {
-    Look,
-    Init(&'j Image<'j>, u32),
-    Write(&'j [u8]),
-    Prepare,
-    Digest,
-    Apply(Proof),
-    Abort,
 }
 
 impl<H: Sha256, const N: usize> Work<'_, H, N> {
     /// What can be refused without looking at the flash; else the first step.
-    fn start<'j, F: NorFlash, E>(&mut self, job: &Job<'j>) -> Result<(Step, &'j [u8]), Error<E>> {
-        Ok(match *job {
-            Job::Look => (Step::Look, &[]),
-            Job::Init(image, resume) => {
+    fn start<'j, E>(&mut self, call: &Option<Call<'j>>) -> Result<(Step, &'j [u8]), Error<E>> {
+        let Some(call) = call else { return Ok((Step::Look, &[])) };
+        Ok(match call {
+            Call::Init(image, resume) => {
                 self.check_head(image)?;
                 self.found = Found::Blank;
-                (if resume > 0 { Step::Look } else { Step::Done }, &[])
+                (if **resume > 0 { Step::Look } else { Step::Done }, &[])
             }
-            Job::Write(bytes) => {
-                let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.until());
+            Call::Write(bytes, _) => {
+                let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.most);
                 if size > max {
                     return Err(Error::TooLarge { size, max });
                 }
@@ -133,22 +120,22 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
                 self.digest = None;
                 (Step::Feed, bytes)
             }
-            Job::Prepare => (Step::Prepare, &[]),
-            Job::Digest => {
-                let (have, need) = (self.received, self.size.unwrap_or(self.need()));
+            Call::Prepare(_) => (Step::Prepare, &[]),
+            Call::Digest(_) => {
+                let (have, need) = (self.received, self.least);
                 if have < need {
                     return Err(Error::Truncated { have, need });
                 }
                 if !self.writer.end() && !self.writer.close() {
                     return Err(Error::Closed);
                 }
-                self.check = Check::new(&self.header);
+                self.check.restart();
                 self.engine.start();
                 (Step::Flush, &[])
             }
-            Job::Apply(ref proof) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
-            Job::Apply(_) => return Err(Error::NotChecked),
-            Job::Abort => {
+            Call::Apply(proof, _) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
+            Call::Apply(..) => return Err(Error::NotChecked),
+            Call::Abort => {
                 self.close();
                 (Step::Abort(self.slot.trailer), &[])
             }
@@ -156,20 +143,32 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
     }
 
     /// What follows from the work done.
-    fn end<F: NorFlash, E>(&mut self, job: &Job<'_>) -> Result<(), Error<E>> {
-        match job {
-            Job::Init(_, resume) => self.open::<F>(*resume),
-            Job::Write(bytes) => self.received = self.received.saturating_add(bytes.len() as u32),
-            Job::Digest => {
-                self.assurance = self.check.verdict(self.header.is_encrypted())?;
-                self.digest = Some(self.engine.finish());
+    fn end<F: NorFlash, E>(&mut self, call: &mut Option<Call<'_>>) -> Result<(), Error<E>> {
+        match call {
+            Some(Call::Init(_, offset)) => {
+                self.open::<F>(**offset);
+                **offset = self.received;
             }
-            Job::Apply(_) => match self.found {
-                Found::Requested => {}
+            Some(Call::Write(bytes, written)) => {
+                // It was seen to fit.
+                self.received = self.received.wrapping_add(bytes.len() as u32);
+                **written = Written::Committed(self.writer.durable().min(self.received));
+            }
+            Some(Call::Prepare(more)) => {
+                **more = self.unclean < self.slot.size || self.writer.unprepared(self.most).is_some();
+            }
+            Some(Call::Digest(checked)) => {
+                let assurance = self.check.verdict()?;
+                let digest = self.engine.finish();
+                **checked = Checked { digest, assurance };
+                self.digest = Some(digest);
+            }
+            Some(Call::Apply(_, applied)) => match self.found {
+                Found::Requested => **applied = Applied::AtReset,
                 Found::Other if self.received > self.slot.mark_sector() => return Err(Error::TornMark),
                 _ => return Err(Error::MarkNotWritten),
             },
-            Job::Look | Job::Prepare | Job::Abort => {}
+            Some(Call::Abort) | None => {}
         }
         Ok(())
     }
@@ -184,32 +183,25 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
     /// What the first bytes show to be wrong.
     fn check_head<E>(&mut self, image: &Image<'_>) -> Result<(), Error<E>> {
         self.close();
-        self.header = Header::parse(image.head).map_err(Error::Header)?;
-        self.size = image.size;
-        let (need, max) = (self.need(), self.slot.max_image);
-        let size = image.size.unwrap_or(need);
-        if size.max(need) > max {
-            return Err(Error::TooLarge { size: size.max(need), max });
+        let header = Header::parse(image.head).map_err(Error::Header)?;
+        self.check = Check::new(&header);
+        let (need, max) = (header.hashed_len().saturating_add(TLV_INFO_LEN), self.slot.max_image);
+        self.least = image.size.unwrap_or(need);
+        self.most = image.size.unwrap_or(max);
+        let size = self.least.max(need);
+        if size > max {
+            return Err(Error::TooLarge { size, max });
         }
-        if size < need {
-            return Err(Error::Truncated { have: size, need });
+        if self.least < need {
+            return Err(Error::Truncated { have: self.least, need });
         }
         Ok(())
     }
 
-    /// The least that the header asks for.
-    fn need(&self) -> u32 {
-        self.header.hashed_len().saturating_add(TLV_INFO_LEN)
-    }
-
-    /// The end of the image, or of the room for it.
-    fn until(&self) -> u32 {
-        self.size.unwrap_or(self.slot.max_image)
-    }
-
     /// Where to go on, once the mark was looked at.
     fn open<F: NorFlash>(&mut self, resume: u32) {
-        let complete = self.size == Some(resume);
+        let end = if self.least == self.most { self.most } else { u32::MAX };
+        let complete = resume == end;
         let mark_sector = self.slot.mark_sector();
         let mut wanted = resume;
         match self.found {
@@ -222,7 +214,7 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
                 wanted = resume.min(mark_sector);
             }
         }
-        if self.size == Some(wanted) {
+        if wanted == end {
             self.writer.start_complete(wanted);
         } else {
             wanted = self.writer.start_at::<F>(wanted, self.slot.max_image);
@@ -245,11 +237,7 @@ impl<F: NorFlash, H, const N: usize> ErrorType for McubootTarget<'_, F, H, N> {
 
 impl<F: NorFlash, H: Sha256, const N: usize> DfuTarget for McubootTarget<'_, F, H, N> {
     fn identity(&self) -> u32 {
-        // "MCUB", the place and what the request and the limits are made of, mixed as FNV-1a does.
-        let Slot { size, sector, trailer, max_image, config, .. } = *self.work.slot;
-        [self.region.start(), size, sector, trailer, max_image, config.mode as u32, u32::from(config.index)]
-            .iter()
-            .fold(0x4255_434d, |hash: u32, value| (hash ^ value).wrapping_mul(0x0100_0193))
+        mix(self.work.slot.identity, self.region.start())
     }
 
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
@@ -257,35 +245,37 @@ impl<F: NorFlash, H: Sha256, const N: usize> DfuTarget for McubootTarget<'_, F, 
     }
 
     /// Reads the mark, if there is something to resume, and nothing else.
-    async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, Self::Error> {
-        self.go(Job::Init(image, resume)).await?;
-        Ok(self.work.received)
+    async fn init(&mut self, image: &Image<'_>, mut offset: u32) -> Result<u32, Self::Error> {
+        self.call(Call::Init(image, &mut offset)).await.map(|()| offset)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, Self::Error> {
-        self.go(Job::Write(bytes)).await?;
-        Ok(Written::Committed(self.work.writer.durable().min(self.work.received)))
+        let mut written = Written::Committed(0);
+        self.call(Call::Write(bytes, &mut written)).await.map(|()| written)
     }
 
     async fn prepare(&mut self) -> Result<bool, Self::Error> {
-        self.go(Job::Prepare).await?;
-        Ok(self.work.unclean < self.work.slot.size || self.work.writer.unprepared(self.work.until()).is_some())
+        let mut more = false;
+        self.call(Call::Prepare(&mut more)).await.map(|()| more)
     }
 
     async fn digest(&mut self) -> Result<Checked, Self::Error> {
-        self.go(Job::Digest).await?;
-        let digest = self.work.digest.ok_or(Error::NotChecked)?;
-        Ok(Checked { digest, assurance: self.work.assurance })
+        let mut checked = Checked { digest: Digest([0; 32]), assurance: Assurance::None };
+        self.call(Call::Digest(&mut checked)).await.map(|()| checked)
     }
 
     async fn apply(&mut self, proof: Proof) -> Result<Applied, Self::Error> {
-        self.go(Job::Apply(proof)).await?;
-        Ok(Applied::AtReset)
+        let mut applied = Applied::AtReset;
+        self.call(Call::Apply(&proof, &mut applied)).await.map(|()| applied)
     }
 
     /// Erases the trailer, then the sector with the image's header.
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
-        self.go(Job::Abort)
+        self.call(Call::Abort)
+    }
+
+    fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
+        self.go(Some(call))
     }
 }
 
@@ -324,13 +314,13 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
     fn next(&mut self) -> Option<Op<'_>> {
         let work = &mut *self.work;
         let Slot { size, sector, .. } = *work.slot;
-        let erase = |from: u32| Some(Op::Erase(from, from.saturating_add(sector)));
-        loop {
+        let erase = |from: u32| Some(Op::Erase(from, from.wrapping_add(sector)));
+        let (at, len) = loop {
             match self.step {
                 Step::Feed if work.unclean < size => {
                     // The writer is closed: if this fails, all of it is done again.
                     let from = work.unclean;
-                    work.unclean = from.saturating_add(sector);
+                    work.unclean = from.wrapping_add(sector);
                     return erase(from);
                 }
                 Step::Flush if !work.writer.pending() => {
@@ -346,11 +336,11 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                     if trailer {
                         return erase(work.unclean);
                     }
-                    return erase(work.writer.unprepared(work.until())?);
+                    return erase(work.writer.unprepared(work.most)?);
                 }
                 Step::Prepared(trailer) => {
                     if trailer {
-                        work.unclean = work.unclean.saturating_add(sector);
+                        work.unclean = work.unclean.wrapping_add(sector);
                     } else {
                         work.writer.prepared::<F>();
                     }
@@ -363,8 +353,7 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                         return None;
                     }
                     self.step = Step::Reading(len);
-                    let bytes = work.writer.buffer().get_mut(..align_up(len, F::READ_SIZE as u32) as usize)?;
-                    return Some(Op::Read(at, bytes));
+                    break (at, align_up(len, F::READ_SIZE as u32) as usize);
                 }
                 Step::Reading(len) => {
                     let bytes = work.writer.buffer().get(..len as usize)?;
@@ -373,8 +362,8 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                 }
                 Step::Look | Step::Request => {
                     self.step = if self.step == Step::Look { Step::Looked } else { Step::Seen };
-                    let bytes = work.writer.buffer().get_mut(..const { mark_read::<F>() })?;
-                    return Some(Op::Read(size.saturating_sub(bytes.len() as u32), bytes));
+                    let len = const { mark_read::<F>() };
+                    break (size.wrapping_sub(len as u32), len);
                 }
                 Step::Looked | Step::Seen => {
                     work.found = Found::of(work.slot, work.writer.buffer().get(..const { mark_read::<F>() })?);
@@ -384,7 +373,9 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                     self.step = Step::Put(0);
                     match work.found {
                         Found::Blank => {}
-                        Found::Other if work.received <= work.slot.mark_sector() => return erase(work.slot.mark_sector()),
+                        Found::Other if work.received <= work.slot.mark_sector() => {
+                            return erase(work.slot.mark_sector());
+                        }
                         _ => return None,
                     }
                 }
@@ -393,18 +384,18 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                         self.step = Step::Look;
                         continue;
                     };
-                    self.step = Step::Put(piece.saturating_add(1));
+                    self.step = Step::Put(piece.wrapping_add(1));
                     if len > 0 {
                         // Drivers with DMA read from RAM.
                         let bytes = work.writer.buffer().get_mut(..usize::from(len))?;
                         let wanted = work.slot.request.iter().skip(usize::from(from));
                         bytes.iter_mut().zip(wanted).for_each(|(to, from)| *to = *from);
-                        let at = size.saturating_sub(MAX_MARK as u32).saturating_add(u32::from(from));
+                        let at = size.wrapping_sub(MAX_MARK as u32).wrapping_add(u32::from(from));
                         return Some(Op::Write(at, bytes));
                     }
                 }
                 Step::Abort(from) if from < size => {
-                    self.step = Step::Abort(from.saturating_add(sector));
+                    self.step = Step::Abort(from.wrapping_add(sector));
                     return erase(from);
                 }
                 Step::Abort(_) => {
@@ -413,6 +404,7 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                 }
                 Step::Done => return None,
             }
-        }
+        };
+        Some(Op::Read(at, work.writer.buffer().get_mut(..len)?))
     }
 }

@@ -63,6 +63,8 @@ impl<F: NorFlash> Region<'_, F> {
 
     /// Carries a plan out in this window, as [`flash::run`](super::run) does on a whole flash. The flash is taken
     /// for one operation at a time.
+    // Held over the awaits on purpose: that is what makes the others find it busy.
+    #[allow(clippy::await_holding_refcell_ref)]
     pub async fn run(&mut self, plan: &mut dyn Plan) -> Result<(), RegionError<F::Error>> {
         while let Some(mut op) = plan.next() {
             let (at, len) = op.span();
@@ -76,8 +78,6 @@ impl<F: NorFlash> Region<'_, F> {
                     self.moved = 0;
                     yield_now().await;
                 }
-                // Held over the awaits below on purpose: that is what makes the others find it busy.
-                #[allow(clippy::await_holding_refcell_ref)]
                 if let Ok(mut flash) = self.shared.flash.try_borrow_mut() {
                     let result = match op {
                         Op::Read(at, into) => flash.read(at, into).await,

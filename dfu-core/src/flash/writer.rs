@@ -10,8 +10,8 @@ use super::{Op, Plan, YIELD_EVERY, align_down, run};
 
 /// A stream of bytes on its way into a flash, with a buffer of `N` bytes.
 ///
-/// Words that lie whole and aligned to 4 in the caller's buffer are passed through uncopied; what is left is
-/// gathered. A larger `N` means fewer flash operations for small or odd chunks, nothing else. Keep the caller's
+/// Words that lie whole and aligned to 4 in the caller's buffer are passed through uncopied while nothing is
+/// gathered before them; what is left is gathered. A larger `N` means fewer flash operations for small or odd chunks, nothing else. Keep the caller's
 /// buffers in RAM where the flash driver reads them by DMA: the address is checked for alignment only.
 ///
 /// # Power and cancellation
@@ -51,7 +51,7 @@ impl<F: NorFlash, const N: usize> FlashWriter<F, N> {
 
     /// Takes the next bytes; returns the [`durable`](Self::durable) offset.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<u32, WriterError<F::Error>> {
-        if self.writer.room() < bytes.len() {
+        if self.writer.is_open() && self.writer.room() < bytes.len() {
             return Err(WriterError::NoSpace);
         }
         self.run(bytes, false).await?;
@@ -86,7 +86,6 @@ impl<F: NorFlash, const N: usize> FlashWriter<F, N> {
 /// The part of a [`FlashWriter`] that does no I/O, for targets that add their own operations.
 #[derive(Debug)]
 pub struct Writer<const N: usize> {
-    buffer: Buffer<N>,
     filled: usize,
     /// Where the next word goes.
     at: u32,
@@ -96,6 +95,7 @@ pub struct Writer<const N: usize> {
     end: u32,
     erased: u8,
     state: WriterState,
+    buffer: Buffer<N>,
 }
 
 #[derive(Debug)]
@@ -115,19 +115,14 @@ impl<const N: usize> Writer<N> {
     /// A closed writer for a flash whose erased bytes read as `erased`; start it.
     pub const fn new<F: NorFlash>(erased: u8) -> Self {
         const {
-            assert!(N >= F::WRITE_SIZE && N <= F::ERASE_SIZE, "the buffer holds a word or more and an erase unit at most");
+            assert!(
+                N >= F::WRITE_SIZE && N <= F::ERASE_SIZE,
+                "the buffer holds a word or more and an erase unit at most"
+            );
             assert!(N.is_multiple_of(F::WRITE_SIZE), "the buffer is a whole number of words");
             assert!(F::ERASE_SIZE.is_multiple_of(F::WRITE_SIZE), "an erase unit is a whole number of words");
         }
-        Self {
-            buffer: Buffer([0; N]),
-            filled: 0,
-            at: 0,
-            blank_to: 0,
-            end: 0,
-            erased,
-            state: WriterState::Closed,
-        }
+        Self { buffer: Buffer([0; N]), filled: 0, at: 0, blank_to: 0, end: 0, erased, state: WriterState::Closed }
     }
 
     /// Goes on at address `at`, or rather at the start of its erase unit, which is returned. Nothing is
@@ -161,6 +156,11 @@ impl<const N: usize> Writer<N> {
     /// Whether bytes wait in the buffer.
     pub fn pending(&self) -> bool {
         self.filled > 0
+    }
+
+    /// Whether bytes can be written: it was started, and nothing failed since.
+    pub fn is_open(&self) -> bool {
+        self.state == WriterState::Open
     }
 
     /// How many more bytes fit.
@@ -207,17 +207,25 @@ impl<const N: usize> Writer<N> {
     /// whoever drops it leaves the stream closed.
     pub fn next<'s, 'a: 's, F: NorFlash>(&'s mut self, input: &mut &'a [u8], last: bool) -> Option<Op<'s>> {
         loop {
-            let half_word = self.filled % F::WRITE_SIZE;
-            let passable = if half_word == 0 && input.as_ptr().addr().is_multiple_of(4) {
-                (input.len() - input.len() % F::WRITE_SIZE).min(const { YIELD_EVERY - YIELD_EVERY % F::WRITE_SIZE })
+            let ended = last && input.is_empty();
+            if ended {
+                // The last word is padded.
+                let whole = self.filled.next_multiple_of(F::WRITE_SIZE);
+                self.buffer.0.get_mut(self.filled..whole)?.fill(self.erased);
+                self.filled = whole;
+            }
+            // At the end of an erase unit nothing is held back: what follows a cut there starts with the next one.
+            let buffered_to = self.at.wrapping_add(self.filled as u32);
+            let unit_ends = input.is_empty() && align_down(buffered_to, F::ERASE_SIZE as u32) == buffered_to;
+            let buffered = self.filled == N || self.filled > 0 && (ended || unit_ends);
+            let passable = if self.filled == 0 && input.as_ptr().addr().is_multiple_of(4) {
+                align_down(input.len().min(YIELD_EVERY) as u32, F::WRITE_SIZE as u32) as usize
             } else {
                 0
             };
-            let ended = last && input.is_empty();
-            let buffered = half_word == 0 && self.filled > 0 && (self.filled == N || ended || passable > 0);
-            if buffered || passable > 0 && self.filled == 0 {
-                let blank = self.blank_to.saturating_sub(self.at) as usize;
-                let at = self.at;
+            if buffered || passable > 0 {
+                // Erasing is ahead of writing, or just there.
+                let blank = self.blank_to.wrapping_sub(self.at) as usize;
                 if blank < if buffered { self.filled } else { 1 } {
                     let from = self.blank_to;
                     self.blank_to = from.saturating_add(F::ERASE_SIZE as u32);
@@ -230,22 +238,18 @@ impl<const N: usize> Writer<N> {
                     *input = rest;
                     words
                 };
-                self.at = at.saturating_add(words.len() as u32);
+                let at = self.at;
+                self.at = at.wrapping_add(words.len() as u32);
                 return Some(Op::Write(at, words));
             }
-            if input.is_empty() && (half_word == 0 || !last) {
+            if input.is_empty() {
                 self.state = if last { WriterState::Flushed } else { WriterState::Open };
                 return None;
             }
-            let wanted = if half_word == 0 { N.saturating_sub(self.filled) } else { F::WRITE_SIZE.saturating_sub(half_word) };
-            let (bytes, rest) = input.split_at_checked(wanted).unwrap_or((input, &[]));
-            // At the end the last word is padded.
-            let taken = if input.is_empty() { wanted } else { bytes.len() };
-            let mut bytes = bytes.iter();
-            for place in self.buffer.0.iter_mut().skip(self.filled).take(taken) {
-                *place = *bytes.next().unwrap_or(&self.erased);
-            }
-            self.filled = self.filled.saturating_add(taken);
+            let places = self.buffer.0.get_mut(self.filled..)?;
+            let (bytes, rest) = input.split_at_checked(places.len()).unwrap_or((input, &[]));
+            places.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            self.filled = self.filled.wrapping_add(bytes.len());
             *input = rest;
         }
     }

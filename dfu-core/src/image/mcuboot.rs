@@ -58,8 +58,37 @@ impl Header {
     /// Reads an image's first bytes.
     pub fn parse(head: &[u8]) -> Result<Self, HeaderError> {
         let bytes: &[u8; HEADER_LEN] = head.first_chunk().ok_or(HeaderError::TooShort)?;
-        let [m0, m1, m2, m3, l0, l1, l2, l3, h0, h1, p0, p1, s0, s1, s2, s3, f0, f1, f2, f3, major, minor, r0, r1, b0, b1, b2, b3, ..] =
-            *bytes;
+        let [
+            m0,
+            m1,
+            m2,
+            m3,
+            l0,
+            l1,
+            l2,
+            l3,
+            h0,
+            h1,
+            p0,
+            p1,
+            s0,
+            s1,
+            s2,
+            s3,
+            f0,
+            f1,
+            f2,
+            f3,
+            major,
+            minor,
+            r0,
+            r1,
+            b0,
+            b1,
+            b2,
+            b3,
+            ..,
+        ] = *bytes;
         if [m0, m1, m2, m3] != MAGIC {
             return Err(HeaderError::Magic);
         }
@@ -79,8 +108,8 @@ impl Header {
         if usize::from(header.header_size) < HEADER_LEN {
             return Err(HeaderError::HeaderSize(header.header_size));
         }
-        let end = header.image_size.checked_add(u32::from(header.header_size) + u32::from(header.protected_size));
-        match end {
+        let others = u32::from(header.header_size).saturating_add(u32::from(header.protected_size));
+        match header.image_size.checked_add(others) {
             Some(_) => Ok(header),
             None => Err(HeaderError::Overflow),
         }

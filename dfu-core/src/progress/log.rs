@@ -1,12 +1,12 @@
 //! A progress store on two erase units of flash.
 
-use core::mem;
+use core::marker::PhantomData;
 
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashError};
 
-use super::record::{self, FULL, Form, SHORT};
-use super::{Progress, ProgressStore, StoreError};
-use crate::flash::{Op, Plan, Region};
+use super::record::{self, FULL, SHORT};
+use super::{Progress, ProgressStore, StoreCall, StoreError};
+use crate::flash::{Op, Plan, Region, RegionError};
 
 /// Progress in the first two erase units of a flash region, with a buffer of `N` bytes: 164 or more,
 /// a multiple of the flash's word and of what it reads at once.
@@ -32,18 +32,27 @@ pub struct ProgressLog<'a, F, const N: usize = 192> {
 #[repr(align(8))]
 struct Aligned<const N: usize>([u8; N]);
 
-#[derive(Clone, Copy, Debug, Default)]
+/// What is known of the units. The one that counts is told by its address in the region.
+#[derive(Debug)]
 struct Cursor {
     /// The units have been looked at.
     known: bool,
-    /// The unit that counts, 0 or 1.
-    unit: u8,
-    /// Where the next record goes in that unit; `None`: into the other unit.
-    end: Option<u32>,
+    /// The unit that counts.
+    unit: u32,
+    /// Where the next record goes in that unit; [`NOWHERE`]: into the other unit.
+    end: u32,
     /// The last record's.
     sequence: u32,
     /// Of the last full record.
     fixed: u32,
+}
+
+/// Beyond every unit, and far from an overflow.
+const NOWHERE: u32 = 1 << 31;
+
+impl Cursor {
+    /// As after a reset.
+    const START: Self = Self { known: false, unit: 0, end: NOWHERE, sequence: 0, fixed: 0 };
 }
 
 impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
@@ -54,12 +63,9 @@ impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
             assert!(N.is_multiple_of(F::WRITE_SIZE), "the buffer of a progress log is a whole number of words");
             assert!(N.is_multiple_of(F::READ_SIZE), "the buffer of a progress log is a whole number of reads");
             assert!(up(FULL, F::WRITE_SIZE) <= F::ERASE_SIZE, "a full record fits into an erase unit");
+            assert!(F::ERASE_SIZE < NOWHERE as usize / 2, "an erase unit is less than 1 GiB");
         }
-        Self {
-            region,
-            buffer: Aligned([0; N]),
-            cursor: Cursor { known: false, unit: 0, end: None, sequence: 0, fixed: 0 },
-        }
+        Self { region, buffer: Aligned([0; N]), cursor: Cursor::START }
     }
 
     /// Gives the region back.
@@ -67,215 +73,136 @@ impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
         self.region
     }
 
-    async fn run(&mut self, goal: Goal<'_>) -> Result<Option<Progress>, StoreError> {
+    async fn erase(&mut self, unit: u32) -> Result<(), RegionError<F::Error>> {
+        self.region.erase(unit, unit.saturating_add(F::ERASE_SIZE as u32)).await
+    }
+}
+
+impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<'_, F, N> {
+    async fn load(&mut self) -> Option<Progress> {
+        let mut found = None;
+        self.call(StoreCall::Load(&mut found)).await.ok()?;
+        found
+    }
+
+    fn save(&mut self, progress: &Progress) -> impl Future<Output = Result<(), StoreError>> {
+        self.call(StoreCall::Save(progress))
+    }
+
+    async fn clear(&mut self) -> Result<(), StoreError> {
+        self.call(StoreCall::Load(&mut None)).await?;
+        let unit = self.cursor.unit;
+        // The older unit first: on its own it would count.
+        self.erase(other::<F>(unit)).await.map_err(|error| StoreError::Flash(error.kind()))?;
+        self.erase(unit).await.map_err(|error| StoreError::Flash(error.kind()))?;
+        self.cursor = Cursor::START;
+        Ok(())
+    }
+
+    async fn call(&mut self, call: StoreCall<'_>) -> Result<(), StoreError> {
+        let mut task = Task::Known;
+        if matches!(call, StoreCall::Load(_)) || !self.cursor.known {
+            // A save that failed or was dropped may have left anything, and a look at it that was dropped half the truth.
+            self.cursor = Cursor::START;
+            task = Task::Read;
+        }
         let mut plan = LogPlan::<F, N> {
+            task,
             buffer: &mut self.buffer.0,
             cursor: &mut self.cursor,
-            goal,
-            task: Task::Start,
-            found: None,
-            flash: core::marker::PhantomData,
+            call,
+            unit: 0,
+            at: 0,
+            len: SHORT,
+            flash: PhantomData,
         };
         match self.region.run(&mut plan).await {
-            Ok(()) if plan.task == Task::Done => Ok(plan.found),
+            Ok(()) if plan.task == Task::Done => Ok(()),
             Ok(()) => Err(StoreError::Mismatch),
             Err(error) => Err(StoreError::Flash(error.kind())),
         }
     }
 }
 
-impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<'_, F, N> {
-    async fn load(&mut self) -> Option<Progress> {
-        // As after a reset: a save that failed or was dropped may have left anything.
-        self.cursor = Cursor::default();
-        self.run(Goal::Load).await.ok().flatten()
-    }
-
-    async fn save(&mut self, progress: &Progress) -> Result<(), StoreError> {
-        self.run(Goal::Save(progress)).await.map(|_| ())
-    }
-
-    async fn clear(&mut self) -> Result<(), StoreError> {
-        self.run(Goal::Clear).await.map(|_| ())
-    }
-}
-
-/// What a call is to achieve.
-enum Goal<'a> {
-    Load,
-    Save(&'a Progress),
-    Clear,
-}
-
-/// What the log is at; each is named by the operation that it asks for next.
+/// What the log is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Task {
-    /// Look at the units first if that was not done yet.
-    Start,
-    /// What is stored is known.
+    /// Read a record.
+    Read,
+    /// Look at it.
+    Look,
+    /// All is known of what is stored.
     Known,
-    /// Read the first record of a unit.
-    First(u8),
-    FirstRead(u8),
-    /// Read the record at this place of the unit that counts, whole or its first bytes.
-    Scan(u32, usize),
-    ScanRead(u32, usize),
-    /// Erase the unit that does not count, for a full record.
-    Erase,
-    /// Write the record in the buffer.
-    Append(u8, u32, Form),
+    /// Write the record in the buffer, the unit being erased.
+    Write,
     /// Read it back.
-    Written(u8, u32, Form),
-    Compare(u8, u32, Form),
-    /// Erase the unit that does not count, then the other one.
-    Clear,
-    ClearOther,
-    Forget,
+    Written,
+    /// Look at it: it is to be what was written.
+    Compare,
     Done,
 }
 
 struct LogPlan<'a, F, const N: usize> {
     buffer: &'a mut [u8; N],
     cursor: &'a mut Cursor,
-    goal: Goal<'a>,
+    call: StoreCall<'a>,
     task: Task,
-    found: Option<Progress>,
-    flash: core::marker::PhantomData<fn() -> F>,
-}
-
-impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
-    /// The sequence number of the record in the buffer, if it is whole.
-    fn whole(&self, form: Form) -> Option<u32> {
-        record::sequence(form, self.buffer)
-    }
-
-    /// Puts the record into the buffer, and says where it goes.
-    fn place(&mut self, progress: &Progress) -> Task {
-        let sequence = self.cursor.sequence.saturating_add(1);
-        record::emit(Form::Full, sequence, progress, self.buffer);
-        let fixed = record::fixed_part(self.buffer);
-        let form = if mem::replace(&mut self.cursor.fixed, fixed) == fixed { Form::Short } else { Form::Full };
-        match self.cursor.end.take() {
-            Some(end) if end.saturating_add(up(form.len(), F::WRITE_SIZE) as u32) <= F::ERASE_SIZE as u32 => {
-                if form == Form::Short {
-                    record::emit(form, sequence, progress, self.buffer);
-                }
-                Task::Append(self.cursor.unit, end, form)
-            }
-            _ => Task::Erase,
-        }
-    }
-
-    fn read(&mut self, unit: u8, at: u32, len: usize) -> Option<Op<'_>> {
-        let len = up(len, F::READ_SIZE).min(N);
-        Some(Op::Read(start::<F>(unit).saturating_add(at), self.buffer.get_mut(..len)?))
-    }
+    /// The record in question: its unit, place in that and length.
+    unit: u32,
+    at: u32,
+    len: usize,
+    flash: PhantomData<fn() -> F>,
 }
 
 impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
     fn next(&mut self) -> Option<Op<'_>> {
         loop {
             match self.task {
-                Task::Start => self.task = if self.cursor.known { Task::Known } else { Task::First(0) },
+                Task::Read | Task::Written => {
+                    self.task = if self.task == Task::Read { Task::Look } else { Task::Compare };
+                    self.buffer.fill(0);
+                    let len = up(self.len, F::READ_SIZE).min(N);
+                    if self.at.wrapping_add(len as u32) <= F::ERASE_SIZE as u32 {
+                        return Some(Op::Read(self.unit.wrapping_add(self.at), self.buffer.get_mut(..len)?));
+                    }
+                }
+                Task::Look => {
+                    self.task = Task::Read;
+                    let len = record::len(self.buffer.first_chunk()?);
+                    if len > self.len {
+                        self.len = len;
+                    } else if self.accept()? {
+                        self.keep()?;
+                        self.len = SHORT;
+                    } else if self.unit == 0 {
+                        (self.unit, self.at, self.len) = (other::<F>(0), 0, SHORT);
+                    } else {
+                        self.task = Task::Known;
+                    }
+                }
                 Task::Known => {
                     self.cursor.known = true;
-                    self.task = match self.goal {
-                        Goal::Load => Task::Done,
-                        Goal::Save(progress) => self.place(progress),
-                        Goal::Clear => {
-                            // The older unit first: on its own it would count.
-                            self.cursor.end = None;
-                            Task::Clear
-                        }
-                    };
-                }
-                Task::First(unit) => {
-                    self.task = Task::FirstRead(unit);
-                    return self.read(unit, 0, FULL);
-                }
-                Task::FirstRead(unit) => {
-                    if let Some(sequence) = self.whole(Form::Full).filter(|s| *s > self.cursor.sequence) {
-                        (self.cursor.unit, self.cursor.sequence) = (unit, sequence);
-                    }
-                    self.task = match unit {
-                        0 => Task::First(1),
-                        _ if self.cursor.sequence > 0 => {
-                            self.cursor.sequence = self.cursor.sequence.saturating_sub(1);
-                            Task::Scan(0, SHORT)
-                        }
-                        _ => Task::Known,
-                    };
-                }
-                Task::Scan(at, len) => {
-                    let end = at.saturating_add(up(len, F::READ_SIZE) as u32);
-                    if end > F::ERASE_SIZE as u32 {
-                        self.task = Task::Known;
-                        continue;
-                    }
-                    self.task = Task::ScanRead(at, len);
-                    return self.read(self.cursor.unit, at, len);
-                }
-                Task::ScanRead(at, len) => {
-                    let form = Form::of(&*self.buffer);
-                    if let Some(form) = form.filter(|form| form.len() > len) {
-                        self.task = Task::Scan(at, form.len());
-                        continue;
-                    }
-                    let next = self.cursor.sequence.saturating_add(1);
-                    let Some(form) = form.filter(|form| self.whole(*form) == Some(next)) else {
-                        self.task = Task::Known;
-                        continue;
-                    };
-                    self.cursor.sequence = next;
-                    match form {
-                        Form::Full => {
-                            self.found = record::parse(&*self.buffer);
-                            self.cursor.fixed = record::fixed_part(&*self.buffer);
-                        }
-                        Form::Short => {
-                            if let (Some(found), Some(offset)) = (&mut self.found, record::offset(&*self.buffer)) {
-                                found.offset = offset;
+                    match self.call {
+                        StoreCall::Load(_) => self.task = Task::Done,
+                        StoreCall::Save(progress) => {
+                            self.task = Task::Write;
+                            if self.place(progress)? {
+                                return Some(Op::Erase(self.unit, self.unit.wrapping_add(F::ERASE_SIZE as u32)));
                             }
                         }
                     }
-                    self.task = Task::Scan(at.saturating_add(up(form.len(), F::WRITE_SIZE) as u32), SHORT);
                 }
-                Task::Erase => {
-                    let unit = self.cursor.unit ^ 1;
-                    self.task = Task::Append(unit, 0, Form::Full);
-                    return Some(erase::<F>(unit));
+                Task::Write => {
+                    self.task = Task::Written;
+                    let bytes = self.buffer.get(..up(self.len, F::WRITE_SIZE))?;
+                    return Some(Op::Write(self.unit.wrapping_add(self.at), bytes));
                 }
-                Task::Append(unit, at, form) => {
-                    self.task = Task::Written(unit, at, form);
-                    let at = start::<F>(unit).saturating_add(at);
-                    return self.buffer.get(..up(form.len(), F::WRITE_SIZE)).map(|bytes| Op::Write(at, bytes));
-                }
-                Task::Written(unit, at, form) => {
-                    self.buffer.fill(0);
-                    self.task = Task::Compare(unit, at, form);
-                    return self.read(unit, at, form.len());
-                }
-                Task::Compare(unit, at, form) => {
-                    let next = self.cursor.sequence.saturating_add(1);
-                    if self.whole(form) == Some(next) {
-                        self.cursor.unit = unit;
-                        self.cursor.sequence = next;
-                        self.cursor.end = Some(at.saturating_add(up(form.len(), F::WRITE_SIZE) as u32));
+                Task::Compare => {
+                    if self.accept()? {
+                        self.cursor.end = self.at;
                         self.task = Task::Done;
                     }
                     return None;
-                }
-                Task::Clear => {
-                    self.task = Task::ClearOther;
-                    return Some(erase::<F>(self.cursor.unit ^ 1));
-                }
-                Task::ClearOther => {
-                    self.task = Task::Forget;
-                    return Some(erase::<F>(self.cursor.unit));
-                }
-                Task::Forget => {
-                    *self.cursor = Cursor { known: true, ..Cursor::default() };
-                    self.task = Task::Done;
                 }
                 Task::Done => return None,
             }
@@ -283,13 +210,66 @@ impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
     }
 }
 
-fn start<F: NorFlash>(unit: u8) -> u32 {
-    if unit == 0 { 0 } else { F::ERASE_SIZE as u32 }
+impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
+    /// Goes behind the record in the buffer if it is whole and newer than all before; whether it is.
+    fn accept(&mut self) -> Option<bool> {
+        let record = self.buffer.first_chunk()?;
+        if record::len(record) != self.len {
+            return Some(false);
+        }
+        if self.len == FULL {
+            self.cursor.fixed = record::fixed(record);
+        }
+        let Some(sequence) = record::sequence(record, self.cursor.fixed) else { return Some(false) };
+        let next = self.cursor.sequence.wrapping_add(1);
+        if sequence == next || sequence > next && self.at == 0 {
+            self.cursor.unit = self.unit;
+            self.cursor.sequence = sequence;
+            self.at = self.at.wrapping_add(up(self.len, F::WRITE_SIZE) as u32);
+            return Some(true);
+        }
+        Some(false)
+    }
+
+    /// Takes what the record in the buffer says.
+    fn keep(&mut self) -> Option<()> {
+        let record: &[u8; FULL] = self.buffer.first_chunk()?;
+        if let StoreCall::Load(found) = &mut self.call {
+            if self.len == FULL {
+                **found = Progress::from_bytes(&record[8..]);
+            } else if let Some(found) = found {
+                found.set_offset(record::offset(record));
+            }
+        }
+        Some(())
+    }
+
+    /// Puts the record into the buffer, and decides where it goes: whether the unit is to be erased before.
+    fn place(&mut self, progress: &Progress) -> Option<bool> {
+        let record: &mut [u8; FULL] = self.buffer.first_chunk_mut()?;
+        record[8..].copy_from_slice(progress.as_bytes());
+        let fixed = record::fixed(record);
+        self.len = if fixed == self.cursor.fixed { SHORT } else { FULL };
+        self.cursor.fixed = fixed;
+        self.unit = self.cursor.unit;
+        self.at = core::mem::replace(&mut self.cursor.end, NOWHERE);
+        let mut sequence = self.cursor.sequence.wrapping_add(1);
+        let erase = self.at.wrapping_add(up(self.len, F::WRITE_SIZE) as u32) > F::ERASE_SIZE as u32;
+        if erase {
+            self.unit = other::<F>(self.unit);
+            self.at = 0;
+            self.len = FULL;
+            // A record of the other unit that was cut, and reads as whole the next time, is older than this.
+            sequence = sequence.wrapping_add(1);
+        }
+        record::seal(record, self.len, fixed, sequence);
+        Some(erase)
+    }
 }
 
-fn erase<F: NorFlash>(unit: u8) -> Op<'static> {
-    let from = start::<F>(unit);
-    Op::Erase(from, from.saturating_add(F::ERASE_SIZE as u32))
+/// The other one of the two units.
+fn other<F: NorFlash>(unit: u32) -> u32 {
+    (F::ERASE_SIZE as u32).wrapping_sub(unit)
 }
 
 const fn up(len: usize, unit: usize) -> usize {

@@ -1,185 +1,381 @@
-//! The stored form of progress: little-endian, each record with its sequence number and a CRC-32 over all that
-//! follows the CRC.
+//! The stored form of progress, little-endian.
 //!
 //! ```text
-//!      0      4      8        12      16    18     19     20    24        28   32  64      96        100
-//! full │ crc │ seq │ "DFU1" │ offset │ kind │ index │ state │ size │ identity │ tag │ id │ digest │ head len │ head │ 164
-//! short│ crc │ seq │ "dfu1" │ offset │ 16
+//!       0        4        8      12      16     18      19      20         24   56       88     152        156
+//!       │ "DFU1" │ offset │ size │ tag │ kind │ state │ index │ identity │ id │ digest │ head │ head len │
+//! full  crc │ seq │ all of that
+//! short crc │ seq │ "dfu1" │ offset
 //! ```
+//!
+//! [`ProgressLog`](super::ProgressLog) puts a sequence number before it and a CRC-32 over bytes 16 to the end of the
+//! full record, then 4 to 16. A short record stands for the full one before it with another offset, and its CRC
+//! begins with that one's bytes.
 
-use super::{ImageId, Progress, State};
+use core::fmt;
+
+use super::{ImageId, State};
 use crate::digest::Digest;
-use crate::image::{HEAD_LEN, Head, ImageKind};
+use crate::image::{HEAD_LEN, ImageKind};
+
+/// How far an update is, and of which image: all of it must match before anything is resumed.
+///
+/// It is kept in the form in which it is stored: a store of your own writes [`as_bytes`](Self::as_bytes), and reads
+/// with [`from_bytes`](Self::from_bytes). Whether the bytes are whole is the store's business.
+#[derive(Clone, PartialEq, Eq)]
+#[repr(align(4))]
+pub struct Progress([u8; Progress::LEN]);
+
+const MAGIC: u32 = u32::from_le_bytes(*b"DFU1");
+/// Begins a short record.
+const SHORT_MAGIC: u32 = u32::from_le_bytes(*b"dfu1");
+
+const OFFSET: usize = 4;
+const SIZE: usize = 8;
+const TAG: usize = 12;
+const KIND: usize = 16;
+const STATE: usize = 18;
+const INDEX: usize = 19;
+const IDENTITY: usize = 20;
+const ID: usize = 24;
+const DIGEST: usize = 56;
+const HEAD: usize = 88;
+const TAKEN: usize = HEAD + HEAD_LEN;
+
+/// A size that is not known.
+const UNKNOWN: u32 = u32::MAX;
+
+impl Progress {
+    /// Length of the stored form.
+    pub const LEN: usize = TAKEN + 4;
+
+    /// Nothing yet of the image of this name.
+    pub const fn new(id: ImageId) -> Self {
+        let mut bytes = [0; Self::LEN];
+        bytes.split_at_mut(OFFSET).0.copy_from_slice(&MAGIC.to_le_bytes());
+        bytes.split_at_mut(ID).1.split_at_mut(id.0.len()).0.copy_from_slice(&id.0);
+        Self(bytes).sized(UNKNOWN)
+    }
+
+    pub(crate) const fn sized(mut self, size: u32) -> Self {
+        self.0.split_at_mut(SIZE).1.split_at_mut(4).0.copy_from_slice(&size.to_le_bytes());
+        self
+    }
+
+    pub(crate) const fn indexed(mut self, index: u8) -> Self {
+        self.0[INDEX] = index;
+        self
+    }
+
+    /// The stored form.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// What was stored, if it is that.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let progress = Self(*bytes.first_chunk()?);
+        let valid = word(&progress.0, 0) == MAGIC
+            && ImageKind::from_code(progress.code()).is_some()
+            && progress.0[STATE] <= State::Applied as u8
+            && word(&progress.0, TAKEN) as usize <= HEAD_LEN;
+        valid.then_some(progress)
+    }
+
+    /// The caller's name for the image.
+    pub fn id(&self) -> ImageId {
+        ImageId(array(&self.0, ID))
+    }
+
+    /// What the image's first bytes said.
+    pub fn kind(&self) -> ImageKind {
+        ImageKind::from_code(self.code()).unwrap_or(ImageKind::Custom(0))
+    }
+
+    /// Which of several images of that kind.
+    pub fn index(&self) -> u8 {
+        self.0[INDEX]
+    }
+
+    /// The image's length, if known.
+    pub fn size(&self) -> Option<u32> {
+        Some(word(&self.0, SIZE)).filter(|size| *size != UNKNOWN)
+    }
+
+    /// The target's [`identity`](crate::DfuTarget::identity).
+    pub fn identity(&self) -> u32 {
+        word(&self.0, IDENTITY)
+    }
+
+    /// A tag of what the source says about its version of the file; 0 where it says nothing.
+    pub fn tag(&self) -> u32 {
+        word(&self.0, TAG)
+    }
+
+    /// All bytes before this are stored and survive a power cut.
+    pub fn offset(&self) -> u32 {
+        word(&self.0, OFFSET)
+    }
+
+    /// The image's first bytes.
+    pub fn head(&self) -> &[u8] {
+        self.0[HEAD..TAKEN].get(..self.head_len() as usize).unwrap_or(&[])
+    }
+
+    /// How far the update is.
+    pub fn state(&self) -> State {
+        match self.0[STATE] {
+            0 => State::Receiving,
+            1 => State::Complete,
+            _ => State::Applied,
+        }
+    }
+
+    /// The image's digest, once all bytes are there.
+    pub fn digest(&self) -> Option<Digest> {
+        (self.state() != State::Receiving).then(|| Digest(array(&self.0, DIGEST)))
+    }
+
+    /// Whether the name, the index and the target's identity are the same.
+    pub(crate) fn is_of_same(&self, other: &Self) -> bool {
+        self.0[INDEX..DIGEST] == other.0[INDEX..DIGEST]
+    }
+
+    /// Whether this is the digest of the image, all of which is there.
+    pub(crate) fn has_digest(&self, digest: &Digest) -> bool {
+        self.0[DIGEST..HEAD] == digest.0
+    }
+
+    pub(crate) fn set_kind(&mut self, kind: ImageKind) {
+        let [low, high] = kind.code().to_le_bytes();
+        self.0[KIND] = low;
+        self.0[KIND + 1] = high;
+    }
+
+    pub(crate) fn set_size(&mut self, size: Option<u32>) {
+        set_word(&mut self.0, SIZE, size.unwrap_or(UNKNOWN));
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: u32) {
+        set_word(&mut self.0, IDENTITY, identity);
+    }
+
+    pub(crate) fn set_tag(&mut self, tag: u32) {
+        set_word(&mut self.0, TAG, tag);
+    }
+
+    /// All bytes before this are stored now.
+    pub fn set_offset(&mut self, offset: u32) {
+        set_word(&mut self.0, OFFSET, offset);
+    }
+
+    pub(crate) fn set_state(&mut self, state: State) {
+        self.0[STATE] = state as u8;
+    }
+
+    pub(crate) fn set_digest(&mut self, digest: &Digest) {
+        self.0[DIGEST..HEAD].copy_from_slice(&digest.0);
+    }
+
+    /// How much of the head there is.
+    pub(crate) fn head_len(&self) -> u32 {
+        word(&self.0, TAKEN)
+    }
+
+    /// Takes as much of the head as is missing, and returns the rest.
+    pub(crate) fn take_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let taken = self.head_len() as usize;
+        let (bytes, rest) = bytes.split_at_checked(HEAD_LEN.wrapping_sub(taken)).unwrap_or((bytes, &[]));
+        let places = self.0[HEAD..TAKEN].iter_mut().skip(taken);
+        places.zip(bytes).for_each(|(to, from)| *to = *from);
+        set_word(&mut self.0, TAKEN, taken.wrapping_add(bytes.len()) as u32);
+        rest
+    }
+
+    pub(crate) fn clear_head(&mut self) {
+        set_word(&mut self.0, TAKEN, 0);
+    }
+
+    fn code(&self) -> u16 {
+        u16::from_le_bytes([self.0[KIND], self.0[KIND + 1]])
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("id", &self.id())
+            .field("kind", &self.kind())
+            .field("index", &self.index())
+            .field("size", &self.size())
+            .field("identity", &self.identity())
+            .field("tag", &self.tag())
+            .field("offset", &self.offset())
+            .field("head", &self.head())
+            .field("state", &self.state())
+            .field("digest", &self.digest())
+            .finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Progress {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", defmt::Debug2Format(self));
+    }
+}
 
 /// Length of a record that says everything.
-pub(super) const FULL: usize = 100 + HEAD_LEN;
+pub(super) const FULL: usize = 8 + Progress::LEN;
 /// Length of a record that says how far it is by now.
 pub(super) const SHORT: usize = 16;
 
-const FULL_TAG: u32 = u32::from_le_bytes(*b"DFU1");
-const SHORT_TAG: u32 = u32::from_le_bytes(*b"dfu1");
-
-/// What a record's first [`SHORT`] bytes say it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Full,
-    Short,
-}
-
-impl Form {
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        match word(bytes, 8)? {
-            FULL_TAG => Some(Self::Full),
-            SHORT_TAG => Some(Self::Short),
-            _ => None,
-        }
-    }
-
-    pub(super) const fn len(self) -> usize {
-        match self {
-            Self::Full => FULL,
-            Self::Short => SHORT,
-        }
+/// The length of a record, by its first [`SHORT`] bytes; 0: it is none.
+pub(super) fn len(record: &[u8; FULL]) -> usize {
+    match word(record, 8) {
+        MAGIC => FULL,
+        SHORT_MAGIC => SHORT,
+        _ => 0,
     }
 }
 
-/// Writes a record's bytes; what follows them in `into` becomes zero. `into` holds [`FULL`] bytes or more.
-pub(super) fn emit(form: Form, sequence: u32, progress: &Progress, into: &mut [u8]) {
-    into.fill(0);
-    set_word(into, 4, sequence);
-    set_word(into, 12, progress.offset);
-    match form {
-        Form::Short => set_word(into, 8, SHORT_TAG),
-        Form::Full => {
-            let (state, digest) = match &progress.state {
-                State::Receiving => (0, [0; 32]),
-                State::Complete(digest) => (1, digest.0),
-                State::Applied(digest) => (2, digest.0),
-            };
-            // The highest bit says that the size is known.
-            let state = state | if progress.size.is_some() { 0x80 } else { 0 };
-            let [low, high] = progress.kind.code().to_le_bytes();
-            set_word(into, 8, FULL_TAG);
-            set(into, 16, &[low, high, progress.index, state]);
-            set_word(into, 20, progress.size.unwrap_or(0));
-            set_word(into, 24, progress.identity);
-            set_word(into, 28, progress.tag);
-            set(into, 32, &progress.id.0);
-            set(into, 64, &digest);
-            set_word(into, 96, progress.head.len() as u32);
-            set(into, 100, &progress.head);
-        }
-    }
-    let crc = crc32(into.get(4..form.len()).unwrap_or(&[]));
-    set_word(into, 0, crc);
+/// A number that stands for all that a short record leaves out.
+pub(super) fn fixed(record: &[u8; FULL]) -> u32 {
+    crc32(!0, &record[16..])
 }
 
-/// A number that changes with everything a short record leaves out.
-pub(super) fn fixed_part(full: &[u8]) -> u32 {
-    crc32(full.get(16..FULL).unwrap_or(&[]))
+/// Makes a record of this length valid.
+pub(super) fn seal(record: &mut [u8; FULL], len: usize, fixed: u32, sequence: u32) {
+    set_word(record, 4, sequence);
+    if len == SHORT {
+        set_word(record, 8, SHORT_MAGIC);
+    }
+    set_word(record, 0, !crc32(fixed, &record[4..16]));
 }
 
 /// The sequence number of a record that is whole.
-pub(super) fn sequence(form: Form, bytes: &[u8]) -> Option<u32> {
-    let crc = crc32(bytes.get(4..form.len())?);
-    (word(bytes, 0)? == crc).then_some(word(bytes, 4)?)
+pub(super) fn sequence(record: &[u8; FULL], fixed: u32) -> Option<u32> {
+    (word(record, 0) == !crc32(fixed, &record[4..16])).then_some(word(record, 4))
 }
 
 /// The offset in a record.
-pub(super) fn offset(bytes: &[u8]) -> Option<u32> {
-    word(bytes, 12)
+pub(super) fn offset(record: &[u8; FULL]) -> u32 {
+    word(record, 8 + OFFSET)
 }
 
-/// What a full record says, its CRC being right.
-pub(super) fn parse(bytes: &[u8]) -> Option<Progress> {
-    let &[low, high, index, state] = bytes.get(16..)?.first_chunk()?;
-    let digest = Digest(*bytes.get(64..)?.first_chunk()?);
-    let head = bytes.get(100..)?.get(..word(bytes, 96)? as usize)?;
-    Some(Progress {
-        id: ImageId(*bytes.get(32..)?.first_chunk()?),
-        kind: ImageKind::from_code(u16::from_le_bytes([low, high]))?,
-        index,
-        size: if state & 0x80 != 0 { Some(word(bytes, 20)?) } else { None },
-        identity: word(bytes, 24)?,
-        tag: word(bytes, 28)?,
-        offset: offset(bytes)?,
-        head: Head::of(head),
-        state: match state & 0x7f {
-            0 => State::Receiving,
-            1 => State::Complete(digest),
-            2 => State::Applied(digest),
-            _ => return None,
-        },
-    })
+fn array<const L: usize, const N: usize>(bytes: &[u8; L], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
+/// `at` is a constant wherever this is used, so that nothing is checked where it runs.
+#[inline(always)]
+fn word<const L: usize>(bytes: &[u8; L], at: usize) -> u32 {
+    u32::from_le_bytes(array(bytes, at))
 }
 
-fn set_word(into: &mut [u8], at: usize, value: u32) {
-    set(into, at, &value.to_le_bytes());
+#[inline(always)]
+fn set_word<const L: usize>(bytes: &mut [u8; L], at: usize, value: u32) {
+    if let Some(place) = bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
+        *place = value.to_le_bytes();
+    }
 }
 
-fn set(into: &mut [u8], at: usize, bytes: &[u8]) {
-    into.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
-}
-
-/// CRC-32 as in IEEE 802.3, without a table: it runs over 160 bytes once per 4 KiB.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
+/// CRC-32 as in IEEE 802.3, from `!0` on and inverted at its end; without a table, since it runs over 160 bytes
+/// once per 4 KiB.
+#[inline(never)]
+fn crc32(from: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(from, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     })
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::progress) fn progress() -> Progress {
-        Progress {
-            id: ImageId::named("an image"),
-            kind: ImageKind::Custom(7),
-            index: 3,
-            size: Some(0x0102_0304),
-            identity: 0x1122_3344,
-            tag: 0xa1a2_a3a4,
-            offset: 0x2000,
-            head: Head::of(&[0x3d, 0xb8, 0xf3, 0x96, 9]),
-            state: State::Complete(Digest([0x5a; 32])),
-        }
+    fn progress() -> Progress {
+        let mut progress = Progress::new(ImageId::named("an image")).indexed(3);
+        progress.set_kind(ImageKind::Custom(7));
+        progress.set_size(Some(0x0102_0304));
+        progress.set_identity(0x1122_3344);
+        progress.set_tag(0xa1a2_a3a4);
+        progress.set_offset(0x2000);
+        progress.take_head(&[0x3d, 0xb8, 0xf3, 0x96, 9]);
+        progress.set_state(State::Complete);
+        progress.set_digest(&Digest([0x5a; 32]));
+        progress
+    }
+
+    fn sealed(progress: &Progress) -> [u8; FULL] {
+        let mut record = [0xee; FULL];
+        record[8..].copy_from_slice(progress.as_bytes());
+        let fixed = fixed(&record);
+        seal(&mut record, FULL, fixed, 77);
+        record
     }
 
     #[test]
     fn the_crc_is_the_standard_one() {
         // The check value of CRC-32/ISO-HDLC.
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(!crc32(!0, b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn a_full_record_comes_back_as_it_went_and_no_bit_may_change() {
-        let whole = Progress { head: Head::of(&[1; HEAD_LEN]), size: None, state: State::Receiving, ..progress() };
-        let empty = Progress { head: Head::of(&[]), state: State::Applied(Digest([1; 32])), ..progress() };
-        for progress in [progress(), whole, empty] {
-            let mut bytes = [0xee; FULL + 4];
-            emit(Form::Full, 77, &progress, &mut bytes);
-            assert_eq!(Form::of(&bytes), Some(Form::Full));
-            assert_eq!(sequence(Form::Full, &bytes), Some(77));
-            assert_eq!(parse(&bytes), Some(progress));
-            for bit in 0..FULL * 8 {
-                bytes[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(sequence(Form::Full, &bytes), None, "bit {bit}");
-                bytes[bit / 8] ^= 1 << (bit % 8);
-            }
+    fn what_was_set_is_there_and_comes_back_from_its_bytes() {
+        let whole = progress();
+        assert_eq!((whole.id(), whole.kind(), whole.index()), (ImageId::named("an image"), ImageKind::Custom(7), 3));
+        assert_eq!((whole.size(), whole.identity(), whole.tag()), (Some(0x0102_0304), 0x1122_3344, 0xa1a2_a3a4));
+        assert_eq!((whole.offset(), whole.head()), (0x2000, &[0x3d, 0xb8, 0xf3, 0x96, 9][..]));
+        assert_eq!((whole.state(), whole.digest()), (State::Complete, Some(Digest([0x5a; 32]))));
+        let mut empty = progress();
+        empty.clear_head();
+        empty.set_size(None);
+        empty.set_state(State::Receiving);
+        assert_eq!((empty.head(), empty.size(), empty.digest()), (&[][..], None, None));
+        for progress in [whole, empty] {
+            assert_eq!(Progress::from_bytes(progress.as_bytes()), Some(progress));
         }
     }
 
     #[test]
-    fn any_bytes_are_read_without_a_fault() {
-        for len in 0..FULL {
-            let bytes = &[0xff; FULL][..len];
-            assert_eq!((Form::of(bytes), parse(bytes)), (None, None));
+    fn the_head_takes_what_it_has_room_for() {
+        let mut progress = Progress::new(ImageId([0; 32]));
+        assert_eq!(progress.take_head(&[1; 60]), &[]);
+        assert_eq!(progress.take_head(&[2; 6]), &[2, 2]);
+        assert_eq!(progress.take_head(&[3]), &[3]);
+        assert_eq!(progress.head(), [[1; 60].as_slice(), &[2; 4]].concat());
+    }
+
+    #[test]
+    fn no_bit_of_a_record_may_change() {
+        let mut record = sealed(&progress());
+        assert_eq!((len(&record), sequence(&record, fixed(&record))), (FULL, Some(77)));
+        for bit in 0..FULL * 8 {
+            record[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(sequence(&record, fixed(&record)), None, "bit {bit}");
+            record[bit / 8] ^= 1 << (bit % 8);
         }
-        assert_eq!(parse(&[0xff; FULL]), None);
+    }
+
+    #[test]
+    fn a_short_record_goes_with_its_full_one_only() {
+        let mut record = sealed(&progress());
+        let (own, other) = (fixed(&record), fixed(&sealed(&progress().indexed(4))));
+        seal(&mut record, SHORT, own, 78);
+        assert_eq!(len(&record), SHORT);
+        assert_eq!((sequence(&record, own), sequence(&record, other)), (Some(78), None));
+    }
+
+    #[test]
+    fn bytes_that_are_no_progress_are_refused() {
+        for byte in [0, 0xff] {
+            assert_eq!((len(&[byte; FULL]), Progress::from_bytes(&[byte; Progress::LEN])), (0, None));
+        }
+        let good = *progress().as_bytes();
+        assert_eq!(Progress::from_bytes(&good[..good.len() - 1]), None);
+        for (at, value) in [(0, b'd'), (KIND, 99), (STATE, 3), (TAKEN, 65), (TAKEN + 3, 1)] {
+            let mut bad = good;
+            bad[at] = value;
+            assert_eq!(Progress::from_bytes(&bad), None, "{at}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the caller wants.
 
 use crate::digest::Digest;
-use crate::progress::ImageId;
+use crate::progress::{ImageId, Progress};
 
 /// Which image is wanted, and how often progress is stored.
 ///
@@ -13,9 +13,9 @@ use crate::progress::ImageId;
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request {
-    pub(super) id: ImageId,
+    /// Becomes what is stored.
+    pub(super) progress: Progress,
     pub(super) size: Option<u32>,
-    pub(super) index: u8,
     pub(super) save_every: u32,
     pub(super) digest: Option<Digest>,
 }
@@ -23,7 +23,7 @@ pub struct Request {
 impl Request {
     /// Wants the image of this name. What is stored of an image of another name is not resumed.
     pub const fn new(id: ImageId) -> Self {
-        Self { id, size: None, index: 0, save_every: 4096, digest: None }
+        Self { progress: Progress::new(id), size: None, save_every: 4096, digest: None }
     }
 
     /// Wants the image with this SHA-256. A resume then needs no word from the source that the file is the same.
@@ -35,19 +35,20 @@ impl Request {
     /// The image's length in bytes. Unknown otherwise until the source tells it or the stream ends.
     pub const fn size(mut self, bytes: u32) -> Self {
         self.size = Some(bytes);
+        self.progress = self.progress.sized(bytes);
         self
     }
 
     /// Which of several images of the kind; 0 otherwise.
     pub const fn index(mut self, index: u8) -> Self {
-        self.index = index;
+        self.progress = self.progress.indexed(index);
         self
     }
 
     /// Progress is stored each time this many more bytes are safe; 4096 otherwise. Less than the target's erase
     /// unit gains nothing.
     pub const fn save_every(mut self, bytes: u32) -> Self {
-        self.save_every = bytes;
+        self.save_every = if bytes > 0 { bytes } else { 1 };
         self
     }
 

@@ -35,11 +35,7 @@ impl Checked {
 
     /// The proof, if the image's own evidence was checked.
     pub fn assured(&self) -> Result<Proof, NotAssured> {
-        if self.assurance > Assurance::None {
-            Ok(Proof(self.digest))
-        } else {
-            Err(NotAssured)
-        }
+        if self.assurance > Assurance::None { Ok(Proof(self.digest)) } else { Err(NotAssured) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Applied, Checked, DfuTarget, Error, ErrorKind, ErrorType, Proof, Written};
+use super::{Applied, Call, Checked, DfuTarget, Error, ErrorKind, ErrorType, Proof, Written};
 use crate::image::{Image, ImageKind, Probe};
 
 /// Two targets of which the image chooses one, made by [`DfuTarget::or`]. The first that takes it gets it.
@@ -95,6 +95,17 @@ impl<A: DfuTarget, B: DfuTarget> DfuTarget for Select<A, B> {
             self.b.abort().await.map_err(SelectError::Second)
         } else {
             self.a.abort().await.map_err(SelectError::First)
+        }
+    }
+
+    async fn call(&mut self, call: Call<'_>) -> Result<(), Self::Error> {
+        if let Call::Init(image, _) = call {
+            self.second = !self.a.accepts(image.kind, image.index);
+        }
+        if self.second {
+            self.b.call(call).await.map_err(SelectError::Second)
+        } else {
+            self.a.call(call).await.map_err(SelectError::First)
         }
     }
 }

@@ -47,15 +47,17 @@ pub(super) struct Patience {
     backoff: Backoff,
     attempt: u8,
     restarts: u8,
+    /// New bytes came since the source was opened.
+    moved: bool,
+    /// The pause before the next attempt, in milliseconds.
+    pause: u32,
     /// All bytes before this came once.
     high: u32,
-    /// New ones came since `moved` was asked.
-    moved: bool,
 }
 
 impl Patience {
-    pub(super) fn new(backoff: Backoff, offset: u32) -> Self {
-        Self { backoff, attempt: 0, restarts: 0, high: offset, moved: false }
+    pub(super) fn new(backoff: Backoff) -> Self {
+        Self { backoff, attempt: 0, restarts: 0, moved: false, pause: backoff.first, high: 0 }
     }
 
     /// The number of failures in a row.
@@ -68,13 +70,19 @@ impl Patience {
         if offset > self.high {
             self.high = offset;
             self.attempt = 0;
+            self.pause = self.backoff.first;
             self.moved = true;
         }
     }
 
-    /// Whether a new byte came since this was asked last.
-    pub(super) fn moved(&mut self) -> bool {
-        core::mem::take(&mut self.moved)
+    /// The source is open.
+    pub(super) fn opened(&mut self) {
+        self.moved = false;
+    }
+
+    /// Whether a new byte came since the source was opened.
+    pub(super) fn moved(&self) -> bool {
+        self.moved
     }
 
     /// The file is another one, so that its first bytes are new ones. Bounded by itself: a file that changes all
@@ -85,6 +93,7 @@ impl Patience {
     }
 
     /// Uses up an attempt; `false`: there is none left.
+    #[inline(never)]
     pub(super) fn spend(&mut self) -> bool {
         self.attempt = self.attempt.saturating_add(1);
         self.attempt <= self.backoff.attempts && self.restarts <= self.backoff.attempts
@@ -97,12 +106,9 @@ impl Patience {
             Retry::Later => 0,
             Retry::After(seconds) => seconds.saturating_mul(1_000),
         };
-        if !self.spend() {
-            return None;
-        }
-        let doubled = u32::from(self.attempt).wrapping_sub(1);
-        let own = self.backoff.first.saturating_mul(1_u32.checked_shl(doubled).unwrap_or(u32::MAX));
-        Some(own.max(asked).min(self.backoff.longest))
+        let own = self.pause;
+        self.pause = own.saturating_mul(2);
+        self.spend().then(|| own.max(asked).min(self.backoff.longest))
     }
 }
 
@@ -113,7 +119,8 @@ mod tests {
 
     #[test]
     fn pauses_double_and_end_and_a_new_byte_begins_anew() {
-        let mut patience = Patience::new(Backoff::new().attempts(4).longest_ms(5_000), 100);
+        let mut patience = Patience::new(Backoff::new().attempts(4).longest_ms(5_000));
+        patience.came(100);
         let row: Vec<_> = core::iter::from_fn(|| patience.pause(Retry::Later)).collect();
         assert_eq!(row, [1_000, 2_000, 4_000, 5_000]);
         patience.came(100);
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_server_is_given_the_time_it_asks_for_but_not_for_ever() {
-        let mut patience = Patience::new(Backoff::new(), 0);
+        let mut patience = Patience::new(Backoff::new());
         assert_eq!(patience.pause(Retry::After(7)), Some(7_000));
         assert_eq!(patience.pause(Retry::After(0)), Some(2_000));
         assert_eq!(patience.pause(Retry::After(u32::MAX)), Some(300_000));
@@ -133,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_file_that_changes_all_the_time_comes_to_an_end() {
-        let mut patience = Patience::new(Backoff::new().attempts(3), 0);
+        let mut patience = Patience::new(Backoff::new().attempts(3));
         let mut changes = 0;
         while changes < 100 {
             patience.started_over();

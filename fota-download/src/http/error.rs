@@ -31,7 +31,7 @@ pub enum Fault {
     },
     /// It is not HTTP/1, or contradicts itself.
     Malformed,
-    /// The head of the answer is longer than the buffer, or has more than 32 fields, or never ends.
+    /// The head of the answer is longer than the buffer, or never ends.
     HeadTooLong,
     /// The request doesn't fit the buffer.
     RequestTooLong,

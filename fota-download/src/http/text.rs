@@ -62,28 +62,6 @@ pub(super) fn skip(text: &mut &[u8], byte: u8) -> bool {
     found
 }
 
-/// Appends to a buffer.
-pub(super) struct Put<'a> {
-    pub(super) buf: &'a mut [u8],
-    pub(super) at: usize,
-    /// Something did not fit.
-    pub(super) full: bool,
-}
-
-impl Put<'_> {
-    #[inline(never)]
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.at.wrapping_add(bytes.len());
-        match self.buf.get_mut(self.at..end) {
-            Some(places) => {
-                places.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
-                self.at = end;
-            }
-            None => self.full = true,
-        }
-    }
-}
-
 /// The digits of a number.
 pub(super) fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
     let mut first = digits.len();
@@ -105,27 +83,14 @@ mod tests {
     #[test]
     fn numbers_are_written_and_read_to_the_last_one() {
         for number in [0, 9, 10, 4_294_967_294, u32::MAX] {
-            let mut buf = [0; 12];
-            let mut put = Put { buf: &mut buf, at: 0, full: false };
-            put.bytes(decimal(number, &mut [0; 10]));
-            put.bytes(b"-");
-            let len = put.at;
-            let mut text = &buf[..len];
+            let digits = &mut [0; 10];
+            let written = [decimal(number, digits), b"-"].concat();
+            let mut text = &written[..];
             assert_eq!((super::number(&mut text), text), (Some(number), &b"-"[..]));
         }
         for bad in ["4294967296", "99999999999999999999", "", "-1", "x"] {
             assert_eq!(number(&mut bad.as_bytes()), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_not_written_in_part() {
-        let mut buf = [b'.'; 4];
-        let mut put = Put { buf: &mut buf, at: 0, full: false };
-        put.bytes(b"abc");
-        put.bytes(b"de");
-        assert!(put.full);
-        assert_eq!(&buf, b"abc.");
     }
 
     #[test]

@@ -72,7 +72,6 @@ pub(super) fn authority(address: &[u8]) -> usize {
 }
 
 /// Puts the host of an address into `host`; returns the port.
-#[inline(never)]
 pub(super) fn server(address: &[u8], host: &mut Host) -> Result<u16, UrlError> {
     let mut literal = false;
     let mut rest = part(address, 0, authority(address));

@@ -8,7 +8,7 @@ mod wire;
 
 pub use engine::Engine;
 pub use flash::Flash;
-pub use wire::Wire;
+pub use wire::{Clock, Net, Wire};
 
 use core::future::Future;
 use core::hint::black_box;
@@ -32,6 +32,14 @@ pub fn bytes() -> &'static [u8] {
     static BYTES: [u8; 512] = [0xa5; 512];
     let bytes: &[u8] = &BYTES;
     bytes.get(..black_box(bytes.len())).unwrap_or(&[])
+}
+
+/// The caller's buffers of a download: for heads, and for what is read and written at once.
+pub fn buffers() -> (&'static mut [u8], &'static mut [u8]) {
+    static mut BUFFERS: [u8; 2048] = [0; 2048];
+    // SAFETY: these programs are linked and measured, never run; and they have one thread.
+    let buffers: &'static mut [u8] = unsafe { &mut *black_box(&raw mut BUFFERS) };
+    buffers.split_at_mut_checked(1024).unwrap_or_default()
 }
 
 fn finish(future: impl Future<Output = ()>) {

@@ -2,9 +2,46 @@
 #![no_std]
 #![no_main]
 
+use core::hint::black_box;
+use core::ops::ControlFlow;
+
+use dfu_size::{Clock, Engine, Flash, Net};
+use dfu_target::flash::{Layout, Shared};
+use dfu_target::{Begun, Digest, ProgressLog, Request, Update};
+use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slot};
+use fota_download::{Backoff, Http, download};
+
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
-    dfu_size::run(http())
+    dfu_size::run(async {
+        black_box(http().await);
+    })
 }
 
-async fn http() {}
+const SLOT: Slot = Slot::new::<Flash>(0xa000, Config::new(Mode::SwapMove));
+const MAP: Layout<Flash, 2> = Layout::new([(0x2000, 0xa000), (0xc000, 0x2000)]);
+
+async fn http() -> Option<()> {
+    let mut shared = Shared::new(Flash);
+    let [slot, log] = shared.split(&MAP);
+    let mut target = McubootTarget::<_, _, 128>::new(slot, Engine, &SLOT).ok()?;
+    let mut log = ProgressLog::<_>::new(log);
+    let wanted = black_box(Digest([0; 32]));
+    let mut update = Update::new(&mut target, &mut log, Request::of(wanted));
+    let staged = match update.begin().await.ok()? {
+        Begun::Staged(staged) => staged,
+        Begun::Receiving(mut session) => {
+            let (head, chunk) = dfu_size::buffers();
+            let url = black_box("http://firmware.example.com/app.bin");
+            let mut source = Http::new(&Net, url, head).ok()?;
+            let on = |_| ControlFlow::Continue(());
+            download(&mut source, &mut session, Backoff::new(), &mut Clock, chunk, on).await.ok()?;
+            session.finish().await.ok()?
+        }
+    };
+    if staged.attempted() {
+        return None;
+    }
+    let _ = black_box(staged.verify(&wanted).ok()?.apply().await.ok()?);
+    Some(())
+}
