@@ -118,6 +118,11 @@ impl Bootloader {
         self
     }
 
+    /// What erased bytes read as.
+    pub fn erased(&self) -> u8 {
+        self.erased
+    }
+
     /// Where the trailer's fields lie in a slot of `slot` bytes.
     pub fn trailer(&self, slot: usize) -> Trailer {
         Trailer::new(slot, self.max_align, self.erased)

@@ -1,5 +1,6 @@
 //! [`SimFlash`]: a NOR flash in memory that forgives nothing, and loses power where it is told to.
 
+mod chip;
 mod contents;
 mod cut;
 mod journal;
@@ -7,6 +8,7 @@ mod meter;
 mod ops;
 mod rules;
 
+pub use chip::Chip;
 pub use cut::{Cut, Tear};
 pub use meter::{Counts, Timing};
 

@@ -1,8 +1,16 @@
-//! What a DFU target is tested with: a flash that forgives nothing and loses power where it is told to, MCUboot
-//! images right and wrong, what MCUboot makes of them at the next reset, and a progress store in RAM.
+#![doc = include_str!("../README.md")]
 
 pub mod boot;
+pub mod contract;
+pub mod device;
+pub mod fixture;
 pub mod flash;
 pub mod image;
 pub mod poll;
+pub mod record;
 pub mod store;
+
+/// The code on the repository's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct FrontPage;

@@ -115,21 +115,12 @@ impl ProgressStore for RamStore {
 mod tests {
     use super::*;
     use crate::poll::{poll_limited, run};
-    use dfu_target::image::{Head, ImageKind};
-    use dfu_target::progress::{ImageId, State};
+    use dfu_target::progress::ImageId;
 
     fn progress(offset: u32) -> Progress {
-        Progress {
-            id: ImageId::named("job"),
-            kind: ImageKind::Mcuboot,
-            index: 0,
-            size: Some(9000),
-            identity: 7,
-            tag: 0,
-            offset,
-            head: Head::of(&[]),
-            state: State::Receiving,
-        }
+        let mut progress = Progress::new(ImageId::named("job"));
+        progress.set_offset(offset);
+        progress
     }
 
     #[test]

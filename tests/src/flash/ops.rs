@@ -9,7 +9,7 @@ use super::{Cut, Fault, SimError, SimFlash, Tear};
 use crate::poll::yield_once;
 
 impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
-    fn fetch(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+    pub(super) fn fetch(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
         self.is_on()?;
         let start = self.check("read", offset, bytes.len(), READ);
         self.count(start, Counts::read, bytes.len());
@@ -26,7 +26,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         Ok(())
     }
 
-    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+    pub(super) fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
         self.is_on()?;
         let start = self.check("write", offset, bytes.len(), WRITE);
         self.check_guard("write", offset, bytes.len());
@@ -85,7 +85,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.end(cut)
     }
 
-    fn wipe(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+    pub(super) fn wipe(&mut self, from: u32, to: u32) -> Result<(), SimError> {
         self.is_on()?;
         assert!(from <= to, "erase from {from:#x} to {to:#x}: the end is before the start");
         let len = (to - from) as usize;
@@ -179,7 +179,9 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     fn soil(&mut self, first: usize, words: usize) {
         for word in first..first + words {
             let cells = &self.cells[word * WRITE..(word + 1) * WRITE];
-            self.used[word] = !self.rules.forgiving_tears || cells.iter().any(|byte| *byte != self.rules.erased);
+            let at = (word * WRITE) as u32;
+            let forgiving = self.rules.forgiving_tears || self.rules.forgiving.iter().any(|range| range.contains(&at));
+            self.used[word] = !forgiving || cells.iter().any(|byte| *byte != self.rules.erased);
         }
     }
 
@@ -208,16 +210,17 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         fastrand::Rng::with_seed(self.rules.seed ^ self.state.counts.points.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    async fn before(&self) {
-        if self.rules.yield_before {
-            yield_once().await;
-        }
+    /// What to wait for before an operation, and after it.
+    pub(super) fn pauses(
+        &self,
+    ) -> (impl Future<Output = ()> + use<WRITE, ERASE, READ>, impl Future<Output = ()> + use<WRITE, ERASE, READ>) {
+        (pause(self.rules.yield_before), pause(self.rules.yield_after))
     }
+}
 
-    async fn after(&self) {
-        if self.rules.yield_after {
-            yield_once().await;
-        }
+async fn pause(wanted: bool) {
+    if wanted {
+        yield_once().await;
     }
 }
 
@@ -229,9 +232,10 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> ReadNorFlash for
     const READ_SIZE: usize = READ;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
-        self.before().await;
+        let (before, after) = self.pauses();
+        before.await;
         let result = self.fetch(offset, bytes);
-        self.after().await;
+        after.await;
         result
     }
 
@@ -245,16 +249,18 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> NorFlash for Sim
     const ERASE_SIZE: usize = ERASE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
-        self.before().await;
+        let (before, after) = self.pauses();
+        before.await;
         let result = self.wipe(from, to);
-        self.after().await;
+        after.await;
         result
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
-        self.before().await;
+        let (before, after) = self.pauses();
+        before.await;
         let result = self.program(offset, bytes);
-        self.after().await;
+        after.await;
         result
     }
 }

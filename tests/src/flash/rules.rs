@@ -10,6 +10,7 @@ pub(super) struct Rules {
     pub(super) erased: u8,
     pub(super) overwrites: bool,
     pub(super) forgiving_tears: bool,
+    pub(super) forgiving: Vec<Range<u32>>,
     pub(super) aligned_sources: bool,
     pub(super) yield_before: bool,
     pub(super) yield_after: bool,
@@ -23,6 +24,7 @@ impl Default for Rules {
             erased: 0xff,
             overwrites: false,
             forgiving_tears: false,
+            forgiving: Vec::new(),
             aligned_sources: false,
             yield_before: false,
             yield_after: false,
@@ -59,6 +61,14 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self
     }
 
+    /// [`forgiving_tears`](Self::forgiving_tears) within a range only: for marks whose design has them written
+    /// where an erase would cost more than it saves.
+    #[must_use]
+    pub fn forgiving_tears_in(mut self, range: Range<u32>) -> Self {
+        self.rules.forgiving.push(range);
+        self
+    }
+
     /// Demands that what is written lies in RAM at a multiple of 4, as DMA does.
     #[must_use]
     pub fn aligned_sources(mut self, demanded: bool) -> Self {
@@ -78,6 +88,12 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     pub fn yields_after(mut self, on: bool) -> Self {
         self.rules.yield_after = on;
         self
+    }
+
+    /// [`yields`](Self::yields) and [`yields_after`](Self::yields_after) for a flash that is in use.
+    pub fn set_yields(&mut self, before: bool, after: bool) {
+        self.rules.yield_before = before;
+        self.rules.yield_after = after;
     }
 
     /// How long operations take, for [`elapsed`](Self::elapsed); no time at all otherwise.

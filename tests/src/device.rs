@@ -1,0 +1,193 @@
+//! [`Device`]: a whole device: two slots and a progress log in one flash, MCUboot and an application.
+
+mod board;
+mod visit;
+
+pub use board::Board;
+pub use visit::{Phase, Release, Visit};
+
+use core::ops::Range;
+
+use dfu_target::ProgressLog;
+use dfu_target::digest::SoftSha256;
+use dfu_target::flash::{Layout, RegionError, Shared};
+use dfu_target::session::SessionError;
+use dfu_target_mcuboot::{ConfirmError, Error, McubootTarget, Running, RunningState, Slot};
+
+use crate::boot::{Boot, Bootloader};
+use crate::flash::{Chip, SimError, SimFlash};
+use crate::poll::run;
+
+/// A simulated device, with the flash's geometry as its type.
+///
+/// ```text
+///  │ foreign │ primary slot │ foreign │ secondary slot │ foreign │ progress log │ foreign │
+///  └─ one erase unit each, filled with a pattern; writing there stops the test ──────────┘
+/// ```
+///
+/// ```
+/// use dfu_testkit::device::{Board, Device, Release, Visit};
+/// use dfu_testkit::image::ImageBuilder;
+/// use dfu_target_mcuboot::{Mode, RunningState};
+///
+/// let device = Device::<4, 4096>::new(Board::new(Mode::SwapMove, 8 * 4096));
+/// device.install(&ImageBuilder::new().build());
+/// let new = ImageBuilder::new().version(2, 0, 0, 0).payload(5000).build();
+///
+/// device.update(&Release::new(&new), &mut Visit::default()).unwrap();
+/// assert_eq!(device.boot().running.unwrap().version.major, 2);
+/// assert_eq!(device.state(), RunningState::Trial);
+/// device.confirm().unwrap();
+/// assert_eq!(device.boot().running.unwrap().version.major, 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Device<const W: usize, const E: usize, const R: usize = 1> {
+    chip: Chip<W, E, R>,
+    slot: Slot,
+    bootloader: Bootloader,
+}
+
+/// A device's running slot.
+pub type Primary<'a, const W: usize, const E: usize, const R: usize> = Running<'a, Chip<W, E, R>>;
+/// A device's target: its secondary slot.
+pub type Secondary<'a, const W: usize, const E: usize, const R: usize> =
+    McubootTarget<'a, Chip<W, E, R>, SoftSha256, BUFFER>;
+/// A device's progress store.
+pub type Log<'a, const W: usize, const E: usize, const R: usize> = ProgressLog<'a, Chip<W, E, R>, 192>;
+/// Why an update on a device fails.
+pub type Failure = SessionError<Error<RegionError<SimError>>>;
+
+impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
+    /// A device whose slots are empty.
+    pub fn new(board: Board) -> Self {
+        let slot = Slot::checked::<Chip<W, E, R>>(board.slot, board.config()).expect("a slot that MCUboot can use");
+        let capacity = 2 * board.slot as usize + 6 * E;
+        // MCUboot has the request and the confirmation written wherever they read as erased, torn or not.
+        let marks = [E as u32 + board.slot, 2 * (E as u32 + board.slot)].map(|end| end - 128..end);
+        let [ours, theirs] = marks;
+        let flash = SimFlash::new(capacity)
+            .erased_value(board.erased)
+            .aligned_sources(true)
+            .forgiving_tears_in(ours)
+            .forgiving_tears_in(theirs);
+        let device = Self { chip: Chip::new(flash), slot, bootloader: board.bootloader(W, E) };
+        for foreign in device.foreign() {
+            let pattern: Vec<u8> = foreign.clone().map(|at| (at >> 3) as u8 ^ 0x5a).collect();
+            device.chip.sim().load(foreign.start, &pattern);
+        }
+        device.guard();
+        device
+    }
+
+    /// Nobody but a bootloader writes more than the mark of the primary slot, the secondary slot and the log.
+    fn guard(&self) {
+        let end = self.primary().end;
+        self.chip.sim().guard(&[end - 128..end, self.secondary(), self.log()]);
+    }
+
+    /// Its flash.
+    pub fn chip(&self) -> &Chip<W, E, R> {
+        &self.chip
+    }
+
+    /// What the library knows of its slots.
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// Its bootloader.
+    pub fn bootloader(&self) -> &Bootloader {
+        &self.bootloader
+    }
+
+    /// Where the running image lies.
+    pub fn primary(&self) -> Range<u32> {
+        let from = E as u32;
+        from..from + self.slot.size()
+    }
+
+    /// Where a new image is stored.
+    pub fn secondary(&self) -> Range<u32> {
+        let from = self.primary().end + E as u32;
+        from..from + self.slot.size()
+    }
+
+    /// Where the progress is stored.
+    pub fn log(&self) -> Range<u32> {
+        let from = self.secondary().end + E as u32;
+        from..from + 2 * E as u32
+    }
+
+    /// What belongs to somebody else.
+    pub fn foreign(&self) -> [Range<u32>; 4] {
+        [0, self.primary().end, self.secondary().end, self.log().end].map(|from| from..from + E as u32)
+    }
+
+    /// The bytes of a part of the flash.
+    pub fn read(&self, range: Range<u32>) -> Vec<u8> {
+        self.chip.sim().bytes()[range.start as usize..range.end as usize].to_vec()
+    }
+
+    /// Whether a part of the flash begins with these bytes.
+    pub fn holds(&self, range: Range<u32>, bytes: &[u8]) -> bool {
+        self.chip.sim().bytes()[range.start as usize..range.end as usize].starts_with(bytes)
+    }
+
+    /// Places the image that runs, as a programmer does.
+    pub fn install(&self, image: &[u8]) {
+        let primary = self.primary();
+        let erased = self.bootloader.erased();
+        self.chip.sim().edit(primary, |slot| {
+            slot.fill(erased);
+            slot[..image.len()].copy_from_slice(image);
+        });
+    }
+
+    /// The flash as the library takes it; [`open`](Self::open) comes next.
+    pub fn share(&self) -> Shared<Chip<W, E, R>> {
+        Shared::new(self.chip.clone())
+    }
+
+    /// What the application has after a reset: the running slot, the target and the progress store.
+    pub fn open<'a>(
+        &'a self,
+        shared: &'a mut Shared<Chip<W, E, R>>,
+    ) -> (Primary<'a, W, E, R>, Secondary<'a, W, E, R>, Log<'a, W, E, R>) {
+        let windows =
+            [self.primary(), self.secondary(), self.log()].map(|range| (range.start, range.end - range.start));
+        let layout = Layout::checked(windows).expect("a layout without overlaps");
+        let [primary, secondary, log] = shared.split(&layout);
+        let running = Running::new(primary, &self.slot).expect("a region of the slot's size");
+        let target = McubootTarget::new(secondary, SoftSha256::default(), &self.slot).expect("the same size");
+        (running, target, ProgressLog::new(log))
+    }
+
+    /// A reset: the power is on again, and the bootloader does its work.
+    pub fn boot(&self) -> Boot {
+        let mut flash = self.chip.sim();
+        flash.power_on();
+        self.bootloader.boot_in(&mut flash, self.primary(), self.secondary())
+    }
+
+    /// What the application learns of the image that runs.
+    pub fn state(&self) -> RunningState {
+        let mut shared = self.share();
+        let (mut running, _, _) = self.open(&mut shared);
+        run(running.state()).expect("a flash that can be read")
+    }
+
+    /// The application keeps the image that runs. It may write nothing but the last bytes of the primary slot.
+    pub fn confirm(&self) -> Result<(), ConfirmError<RegionError<SimError>>> {
+        let end = self.primary().end;
+        let mark = end - 128..end;
+        let mut shared = self.share();
+        let (mut running, _, _) = self.open(&mut shared);
+        self.chip.sim().guard(core::slice::from_ref(&mark));
+        let result = run(running.confirm());
+        self.guard();
+        result
+    }
+}
+
+/// The buffer of a device's target.
+const BUFFER: usize = 256;

@@ -1,0 +1,74 @@
+//! What a device is made of.
+
+use dfu_target_mcuboot::{Align, Config, Mode, Upgrade};
+
+use crate::boot::{self, Bootloader};
+
+/// The size of the slots, and how the bootloader was built: said once, for the library and for the bootloader.
+#[derive(Clone, Copy, Debug)]
+pub struct Board {
+    /// How a new image is brought in.
+    pub mode: Mode,
+    /// Size of each slot in bytes.
+    pub slot: u32,
+    /// Whether a new image has to confirm itself.
+    pub upgrade: Upgrade,
+    /// `MCUBOOT_BOOT_MAX_ALIGN`.
+    pub align: Align,
+    /// `BOOT_MAX_IMG_SECTORS`.
+    pub sectors: u32,
+    /// What erased bytes read as.
+    pub erased: u8,
+}
+
+impl Board {
+    /// Two slots of `slot` bytes and a bootloader of this mode with MCUboot's defaults.
+    pub const fn new(mode: Mode, slot: u32) -> Self {
+        Self { mode, slot, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff }
+    }
+
+    /// Whether a new image has to confirm itself.
+    #[must_use]
+    pub const fn upgrade(mut self, upgrade: Upgrade) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
+    /// `MCUBOOT_BOOT_MAX_ALIGN`.
+    #[must_use]
+    pub const fn align(mut self, align: Align) -> Self {
+        self.align = align;
+        self
+    }
+
+    /// `BOOT_MAX_IMG_SECTORS`.
+    #[must_use]
+    pub const fn sectors(mut self, sectors: u32) -> Self {
+        self.sectors = sectors;
+        self
+    }
+
+    /// What erased bytes read as.
+    #[must_use]
+    pub const fn erased(mut self, value: u8) -> Self {
+        self.erased = value;
+        self
+    }
+
+    pub(super) fn config(&self) -> Config {
+        Config::new(self.mode).upgrade(self.upgrade).align(self.align).max_sectors(self.sectors).erased(self.erased)
+    }
+
+    pub(super) fn bootloader(&self, write: usize, sector: usize) -> Bootloader {
+        let mode = match self.mode {
+            Mode::SwapMove => boot::Mode::Move,
+            Mode::SwapScratch => boot::Mode::Scratch,
+            Mode::OverwriteOnly => boot::Mode::Overwrite,
+            other => panic!("the bootloader's model has no {other:?}"),
+        };
+        Bootloader::new(mode, write, sector)
+            .max_align(self.align.bytes() as usize)
+            .sectors(self.sectors as usize)
+            .erased_value(self.erased)
+    }
+}

@@ -1,0 +1,162 @@
+//! Each future is dropped at each of its awaits, and the update goes on in the same process.
+
+use core::future::Future;
+
+use dfu_target::session::SessionError;
+use dfu_target::{Begun, Update};
+use dfu_target_mcuboot::{Align, Mode, Upgrade};
+use dfu_testkit::device::{Board, Device, Release};
+use dfu_testkit::image::{ImageBuilder, ImageFile};
+use dfu_testkit::poll::{poll_limited, run};
+
+/// How the caller gives up on a future.
+#[derive(Clone, Debug)]
+enum Patience {
+    /// After so many polls in all, once; `None`: that was it.
+    Once(Option<usize>),
+    /// One call in twelve, by chance, after so many polls.
+    Often { polls: usize, rng: fastrand::Rng },
+}
+
+impl Patience {
+    fn wait<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        match self {
+            Self::Once(None) => Some(run(future)),
+            Self::Once(Some(left)) => {
+                let mut polls = 0;
+                let mut future = core::pin::pin!(future);
+                let counted = core::future::poll_fn(|context| {
+                    polls += 1;
+                    future.as_mut().poll(context)
+                });
+                let output = poll_limited(counted, *left);
+                *left -= polls;
+                if output.is_none() {
+                    *self = Self::Once(None);
+                }
+                output
+            }
+            Self::Often { polls, rng } => {
+                if rng.u8(0..12) == 0 {
+                    poll_limited(future, *polls)
+                } else {
+                    Some(run(future))
+                }
+            }
+        }
+    }
+}
+
+/// Brings the image in; how many futures were dropped.
+fn drive<const W: usize, const E: usize, const R: usize>(
+    device: &Device<W, E, R>,
+    release: &Release<'_>,
+    mut patience: Patience,
+    resumes: bool,
+) -> u32 {
+    let mut drops = 0;
+    let size = release.file().len() as u32;
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let mut update = Update::new(target, log, release.request());
+    let mut dropped = |is_none: bool| {
+        drops += u32::from(is_none);
+        let (old, new) = (device.read(device.primary()), device.read(device.secondary()));
+        assert!(device.bootloader().asked(&old, &new).is_none() || new.starts_with(release.file()));
+        is_none
+    };
+    let mut calls = 0;
+    'begin: loop {
+        let Some(begun) = patience.wait(update.begin()) else {
+            dropped(true);
+            continue;
+        };
+        let staged = match begun.unwrap() {
+            Begun::Staged(staged) => staged,
+            Begun::Receiving(mut session) => {
+                session.agree(Some(size), 0).unwrap();
+                while session.offset() < size {
+                    calls += 1;
+                    assert!(calls < 10_000, "it comes to no end");
+                    dropped(patience.wait(session.prepare()).is_none());
+                    let durable = session.durable();
+                    match patience.wait(session.write(release.piece(session.offset()))) {
+                        // The one before was dropped, or its resume was.
+                        Some(Err(SessionError::Interrupted)) => {}
+                        Some(result) => {
+                            result.unwrap();
+                            continue;
+                        }
+                        None => {
+                            dropped(true);
+                            if !resumes {
+                                continue;
+                            }
+                        }
+                    }
+                    if let Some(offset) = patience.wait(session.resume()) {
+                        let offset = offset.unwrap();
+                        assert_eq!(offset, session.offset());
+                        assert!(offset >= durable / E as u32 * E as u32, "back to {offset} from {durable}");
+                    }
+                }
+                match patience.wait(session.finish()) {
+                    Some(staged) => staged.unwrap(),
+                    None => {
+                        dropped(true);
+                        continue 'begin;
+                    }
+                }
+            }
+        };
+        let verified = staged.verify(release.digest()).unwrap();
+        match patience.wait(verified.apply()) {
+            Some(applied) => {
+                let _ = applied.unwrap();
+                return drops;
+            }
+            None => dropped(true),
+        };
+    }
+}
+
+fn sweep<const W: usize, const E: usize, const R: usize>(board: Board, chunk: usize) {
+    let device = Device::<W, E, R>::new(board);
+    let old: ImageFile = ImageBuilder::new().build();
+    let new = ImageBuilder::new().version(2, 0, 0, 0).total_size(device.slot().max_image() as usize).build();
+    let release = Release::new(&new).chunk(chunk);
+    device.install(&old);
+    device.chip().sim().checkpoint();
+    let check = |patience: Patience, resumes| {
+        device.chip().sim().rollback();
+        let drops = drive(&device, &release, patience.clone(), resumes);
+        assert!(device.boot().swapped.is_some(), "{patience:?}");
+        assert!(device.holds(device.primary(), &new), "{patience:?}");
+        drops
+    };
+    for (before, after) in [(true, false), (false, true)] {
+        device.chip().sim().set_yields(before, after);
+        for resumes in [true, false] {
+            let dropped = (1..).take_while(|polls| check(Patience::Once(Some(*polls)), resumes) > 0).count();
+            assert!(dropped > 30, "{dropped} awaits in all of an update");
+            let often = (1..8).flat_map(|polls| (0..12).map(move |seed| (polls, fastrand::Rng::with_seed(seed))));
+            let dropped: u32 = often.map(|(polls, rng)| check(Patience::Often { polls, rng }, resumes)).sum();
+            assert!(dropped > 50, "{dropped}");
+        }
+    }
+}
+
+#[test]
+fn a_future_dropped_anywhere_costs_a_sector_at_the_most() {
+    sweep::<4, 1024, 4>(Board::new(Mode::SwapMove, 8 * 1024).sectors(8), 500);
+    sweep::<1, 512, 1>(Board::new(Mode::SwapMove, 8 * 512).sectors(8).upgrade(Upgrade::Permanent), 300);
+}
+
+#[test]
+fn a_future_dropped_anywhere_does_no_harm_where_the_trailer_shares_the_last_sector() {
+    for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+        let board = Board::new(Mode::SwapScratch, 4 * 2048).sectors(8).align(Align::A16).upgrade(upgrade);
+        sweep::<8, 2048, 1>(board, 700);
+        sweep::<16, 2048, 4>(Board::new(Mode::OverwriteOnly, 4 * 2048).sectors(8).align(Align::A32).erased(0), 123);
+    }
+}

@@ -1,0 +1,151 @@
+//! Power fails at every flash operation of an update, in seven ways; the device never gets worse, and each update
+//! is finished with no more bytes fetched again than were in doubt.
+
+mod scenario;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use dfu_target_mcuboot::{Align, Mode, Upgrade};
+use dfu_testkit::device::Board;
+use dfu_testkit::flash::Cut;
+use scenario::{Cutting, Scenario};
+
+/// Cuts at every point of an update, in every way; says how many that were.
+fn sweep<const W: usize, const E: usize, const R: usize>(name: &str, scenario: Scenario) {
+    let began = Instant::now();
+    let world = scenario.build::<W, E, R>();
+    let mut points = 0;
+    for cut in Cut::ALL {
+        for point in 0.. {
+            if world.live(&[Cutting { point, cut }]) == 0 {
+                assert!(point > 300, "an update has more points than {point}");
+                break;
+            }
+            points += 1;
+        }
+    }
+    report(points, began, name);
+}
+
+fn report(points: u64, began: Instant, name: &str) {
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    let all = ALL.fetch_add(points, Ordering::Relaxed) + points;
+    println!("fault points: {points} in {:.1} s ({name}); {all} in all", began.elapsed().as_secs_f32());
+}
+
+#[test]
+fn an_update_survives_a_cut_anywhere_on_an_nrf9160() {
+    let scenario = Scenario::new(Board::new(Mode::SwapMove, 8 * 4096)).sizes(7003, 9001);
+    sweep::<4, 4096, 4>("words of 4, swap by move, test", scenario);
+}
+
+#[test]
+fn a_permanent_update_survives_a_cut_anywhere() {
+    let board = Board::new(Mode::SwapMove, 8 * 4096).upgrade(Upgrade::Permanent);
+    let scenario = Scenario::new(board).sizes(9001, 6100).fetching(1000, 4096).preparing();
+    sweep::<4, 4096, 4>("words of 4, swap by move, permanent, erased ahead", scenario);
+}
+
+#[test]
+fn an_image_of_maximal_size_that_shares_the_trailers_sector_survives() {
+    for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+        let board = Board::new(Mode::SwapScratch, 3 * 4096).sectors(8).upgrade(upgrade);
+        let scenario = Scenario::new(board).maximal(5000).fetching(700, 700);
+        sweep::<8, 4096, 1>(&format!("words of 8, swap by scratch, {upgrade:?}, largest image"), scenario);
+    }
+}
+
+#[test]
+fn an_image_of_maximal_size_in_front_of_a_trailer_of_32_survives() {
+    for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+        let board = Board::new(Mode::SwapScratch, 4 * 2048).align(Align::A32).sectors(8).upgrade(upgrade);
+        let scenario = Scenario::new(board).maximal(3000).fetching(333, 1024);
+        sweep::<4, 2048, 4>(
+            &format!("words of 4 in a trailer of 32, swap by scratch, {upgrade:?}, largest image"),
+            scenario,
+        );
+    }
+}
+
+#[test]
+fn overwriting_survives_a_cut_anywhere() {
+    let board = Board::new(Mode::OverwriteOnly, 3 * 4096).sectors(8);
+    sweep::<4, 4096, 1>("words of 4, overwrite, largest image", Scenario::new(board).maximal(9000).fetching(200, 2048));
+    let board = Board::new(Mode::OverwriteOnly, 8 * 1024).sectors(8).align(Align::A16);
+    sweep::<16, 1024, 2>("words of 16, overwrite, largest image", Scenario::new(board).maximal(3000).preparing());
+}
+
+#[test]
+fn words_of_32_survive_a_cut_anywhere() {
+    let board = Board::new(Mode::SwapMove, 10 * 4096).align(Align::A32).sectors(16);
+    sweep::<32, 4096, 4>(
+        "words of 32, swap by move, test",
+        Scenario::new(board).sizes(20_011, 18_000).fetching(1500, 2048),
+    );
+}
+
+#[test]
+fn words_of_one_byte_survive_a_cut_anywhere() {
+    let board = Board::new(Mode::SwapMove, 12 * 512).sectors(12);
+    sweep::<1, 512, 1>("words of 1, swap by move, test", Scenario::new(board).sizes(1500, 2000).fetching(300, 100));
+}
+
+#[test]
+fn flash_that_is_erased_to_zeros_survives_a_cut_anywhere() {
+    for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+        let board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10).erased(0).upgrade(upgrade);
+        let scenario = Scenario::new(board).sizes(4000, 5003).fetching(257, 1024);
+        sweep::<4, 1024, 1>(&format!("words of 4, erased to zeros, {upgrade:?}"), scenario);
+    }
+}
+
+#[test]
+fn a_pending_image_is_withdrawn_before_its_first_byte_changes() {
+    fn withdraw(scenario: Scenario) {
+        let world = scenario.build::<8, 1024, 4>();
+        let mut outcomes = [0; 2];
+        for cut in Cut::ALL {
+            outcomes.iter_mut().zip(world.replace_pending(cut)).for_each(|(sum, count)| *sum += count);
+        }
+        assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+    }
+    withdraw(Scenario::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8)).maximal(2000));
+    withdraw(Scenario::new(Board::new(Mode::SwapScratch, 5 * 1024).sectors(8)).maximal(2000));
+    withdraw(Scenario::new(Board::new(Mode::OverwriteOnly, 5 * 1024).sectors(8).align(Align::A32)).maximal(2000));
+}
+
+#[test]
+fn giving_an_update_up_survives_a_cut_anywhere() {
+    fn abort<const W: usize>(scenario: Scenario) -> u64 {
+        let world = scenario.build::<W, 1024, 4>();
+        Cut::ALL.into_iter().map(|cut| world.abort(cut)).sum()
+    }
+    let began = Instant::now();
+    let points = abort::<4>(Scenario::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8)).sizes(2000, 3000))
+        + abort::<8>(Scenario::new(Board::new(Mode::SwapScratch, 5 * 1024).sectors(8)).maximal(2000))
+        + abort::<4>(
+            Scenario::new(Board::new(Mode::OverwriteOnly, 5 * 1024).sectors(8).align(Align::A32)).maximal(2000),
+        );
+    assert!(points > 100, "{points}");
+    report(points, began, "giving up");
+}
+
+#[test]
+fn two_cuts_in_a_row_are_survived() {
+    let began = Instant::now();
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut points = 0;
+    for (mode, size) in [(Mode::SwapMove, None), (Mode::SwapScratch, Some(1024)), (Mode::OverwriteOnly, Some(1024))] {
+        let board = Board::new(mode, 8 * 1024).sectors(8);
+        let scenario = Scenario::new(board).fetching(200, 512);
+        let scenario = if let Some(old) = size { scenario.maximal(old) } else { scenario.sizes(1200, 3000) };
+        let world = scenario.build::<8, 1024, 4>();
+        let all = (0..).find(|point| world.live(&[Cutting { point: *point, cut: Cut::Before }]) == 0).unwrap();
+        for _ in 0..8000 {
+            let cuttings = [(); 3].map(|()| Cutting { point: rng.u64(0..all), cut: rng.choice(Cut::ALL).unwrap() });
+            points += world.live(&cuttings);
+        }
+    }
+    report(points, began, "up to three in a row, at random");
+}
