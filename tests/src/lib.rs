@@ -8,6 +8,7 @@ pub mod flash;
 pub mod image;
 pub mod poll;
 pub mod record;
+pub mod source;
 pub mod store;
 
 /// The code on the repository's front page.
