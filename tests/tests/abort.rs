@@ -71,9 +71,7 @@ fn a_request_to_swap_is_withdrawn() {
     let Begun::Staged(staged) = run(update.begin()).unwrap() else { panic!("it is there") };
     assert!(staged.attempted());
     run(staged.into_session().abort()).unwrap();
-    drop(update);
     assert_eq!(run(target.mark()).unwrap().magic, Flag::Unset);
-    drop(shared);
     assert!(device.boot().swapped.is_none());
 }
 
