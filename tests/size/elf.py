@@ -2,6 +2,7 @@
 
     elf.py size ELF      flash, RAM, and how much of the flash is memcpy and its like
     elf.py list ELF      every function's size and name, the largest first
+    elf.py answers ELF P the numbers that functions named P... return
     elf.py panics ELF    the functions that can panic, one per line, by the shortest way; status 1 if there are any
 
 A panic is an edge into the panic handler. In a program linked with --emit-relocs each call leaves a relocation, so
@@ -60,6 +61,37 @@ def size(elf):
     return flash, ram, sum(length for _, length, name in functions(elf) if MEM.search(name))
 
 
+def answers(elf, prefix):
+    """Name and answer of each function that does nothing but return a number."""
+    where = {}
+    for line in readelf("-SW", elf):
+        found = re.match(r"\s*\[\s*\d+\]\s+\.text\s+\S+\s+(\S+)\s+(\S+)", line)
+        if found:
+            where = {"address": int(found[1], 16), "offset": int(found[2], 16)}
+    with open(elf, "rb") as file:
+        image = file.read()
+    for address, _, name in functions(elf):
+        if name.startswith(prefix):
+            at = address - where["address"] + where["offset"]
+            if image[at : at + 4] == b"\x80\xb5\x6f\x46":  # push {r7, lr}; mov r7, sp
+                at += 4
+            first, second = (int.from_bytes(image[i : i + 2], "little") for i in (at, at + 2))
+            yield name, immediate(first, second, name)
+
+
+def immediate(first, second, name):
+    """The number that a Thumb instruction puts into r0 (Arm ARM, MOV immediate)."""
+    if first >> 8 == 0x20:  # movs r0, #imm8
+        return first & 0xFF
+    imm12 = (first >> 10 & 1) << 11 | (second >> 12 & 7) << 8 | second & 0xFF
+    if first & 0xFBF0 == 0xF240 and second & 0x0F00 == 0:  # movw r0, #imm16
+        return (first & 0xF) << 12 | imm12
+    if first & 0xFBFF == 0xF04F and second & 0x0F00 == 0 and imm12 >= 0x400:  # mov.w r0, #a rotated byte
+        byte, by = 0x80 | imm12 & 0x7F, imm12 >> 7
+        return (byte >> by | byte << 32 - by) & 0xFFFFFFFF
+    sys.exit(f"{name}: not a plain number: {first:04x} {second:04x}")
+
+
 def demangled(names):
     plain = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True).stdout.splitlines()
     return [re.sub(r"::h[0-9a-f]{16}\b|\[[0-9a-f]{8,16}\]", "", name) for name in plain]
@@ -104,9 +136,12 @@ def panics(elf):
 
 
 if __name__ == "__main__":
-    what, elf = sys.argv[1:]
+    what, elf = sys.argv[1:3]
     if what == "size":
         print(*size(elf))
+    elif what == "answers":
+        for name, answer in answers(elf, sys.argv[3]):
+            print(name, answer)
     elif what == "list":
         largest = sorted(((length, name) for _, length, name in functions(elf)), reverse=True)
         for (length, _), name in zip(largest, demangled([name for _, name in largest])):

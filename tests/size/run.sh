@@ -55,6 +55,20 @@ for program in $programs; do
     "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$aim" "$verdict"
 done
 
+# What all state takes, and the largest future beside it: the caller's buffers come on top.
+ram_limit=1024
+python3 elf.py answers "$elves/ram" ram_ | awk -v limit="$ram_limit" '
+  BEGIN {print "\nRAM of state and futures, without the buffers of the caller"}
+  {sub("ram_", "", $1); split($1, part, "_"); printf "%-10s %-9s %5d\n", part[1], part[2], $2}
+  part[1] == "state" {state += $2}
+  part[1] == "future" && $2 > future {future = $2}
+  part[1] == "http" {http += $2}
+  END {
+    printf "%-20s %5d of %d\n", "together", state + future, limit
+    printf "%-20s %5d\n\n", "with the download", state + http
+    exit state + future > limit || !state || !future
+  }' || failed=1
+
 cargo build --quiet --release --target-dir "$target_dir" --features panics
 # The check must find what is there, and let pass only what is allowed.
 found=$(python3 elf.py panics "$elves/control" | sed 's/ ->.*//' | sort | xargs || true)
