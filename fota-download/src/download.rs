@@ -55,7 +55,8 @@ pub enum Step {
 /// may have, starts over from zero by itself. No byte beyond the announced size is passed on.
 ///
 /// `buf` is what is read and written at once: 512 bytes to 4 KiB, aligned to 4 where the flash driver gains from
-/// it, never empty. `observer` is called before each step; with [`ControlFlow::Break`] it ends the download.
+/// it, never empty. `observer` is called before each step, where [`ControlFlow::Break`] ends the
+/// download, and once more when all bytes came.
 ///
 /// # Cancellation
 ///
@@ -83,11 +84,12 @@ where
     loop {
         let report = Report { step, offset: session.offset(), durable: session.durable(), size: session.size() };
         let room = report.size.map_or(u32::MAX, |size| size.saturating_sub(report.offset));
+        patience.came(report.offset);
+        let wanted = observer(report).is_continue();
         if room == 0 && !resume {
             return Ok(());
         }
-        patience.came(report.offset);
-        if observer(report).is_break() {
+        if !wanted {
             return Err(DownloadError::Cancelled);
         }
         let failed = match step {

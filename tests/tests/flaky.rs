@@ -133,3 +133,23 @@ fn without_a_digest_and_without_a_tag_nothing_is_resumed() {
     assert_eq!(source.given() - before, image.len());
     assert!(stored(&device, &image));
 }
+
+#[test]
+fn the_last_report_says_that_all_bytes_came() {
+    let image = ImageBuilder::new().total_size(5000).build();
+    let device = Device::<4, ERASE>::new(Board::new(Mode::SwapMove, 20 * ERASE as u32));
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let mut update = Update::new(target, log, Request::of(Digest(image.digest())));
+    let Begun::Receiving(mut session) = run(update.begin()).unwrap() else { panic!("nothing is there") };
+    let mut chunk = Aligned([0; CHUNK]);
+    let mut last = None;
+    let observer = |report: fota_download::Report| {
+        last = Some((report.offset, report.size));
+        // It came: there is nothing to end any more.
+        if report.size == Some(report.offset) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let mut source = FlakySource::new(&image);
+    run(download(&mut source, &mut session, Backoff::new(), &mut Clock, &mut chunk.0, observer)).unwrap();
+    assert_eq!(last, Some((5000, Some(5000))));
+}
