@@ -1,0 +1,217 @@
+//! What to do next, and what follows from what was done. No I/O.
+
+use super::{Core, Goal, Stage, Step};
+use crate::image::{HEAD_LEN, Probe};
+use crate::progress::{Progress, ProgressStore, State};
+use crate::session::SessionError;
+use crate::target::{DfuTarget, Error, ErrorKind, Proof, Written};
+
+impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
+    /// Decides; does no I/O.
+    pub(super) fn step<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
+        // Progress is stored where a whole number of pieces lies behind, so that it falls on the target's blocks.
+        let beyond_grid = self.next.checked_rem(self.save_every).unwrap_or(0);
+        let unsaved = self.saved.is_none_or(|saved| saved != self.now.offset() && beyond_grid == 0);
+        Ok(match (goal, self.stage) {
+            (Goal::Begin, Stage::Unread) => Step::Load,
+            (Goal::Begin, Stage::Found) => Step::Init,
+            (Goal::Begin, Stage::Suspected) => Step::Digest,
+            (Goal::Begin, _) => Step::Done,
+            (Goal::Feed | Goal::Finish, Stage::Head) => self.collect(goal, input)?,
+            // What is stored of another image is forgotten before the first erase.
+            (Goal::Prepare | Goal::Feed | Goal::Finish, Stage::Body) if unsaved => Step::Save,
+            (Goal::Finish | Goal::Apply, Stage::Staged) | (Goal::Abort, _) if unsaved => Step::Save,
+            (Goal::Prepare, Stage::Body) => Step::Prepare,
+            (Goal::Finish, Stage::Staged) | (Goal::Prepare, _) => Step::Done,
+            (Goal::Apply, Stage::Staged) => Step::Apply,
+            (Goal::Abort, _) => Step::Abort,
+            (Goal::Feed | Goal::Finish, Stage::Body) if self.next == 0 => {
+                self.stage = Stage::Interrupted;
+                Step::WriteHead
+            }
+            (Goal::Feed | Goal::Finish, Stage::Body) if !input.is_empty() => {
+                let len = self.save_every.wrapping_sub(beyond_grid) as usize;
+                let (piece, rest) = input.split_at_checked(len).unwrap_or((input, &[]));
+                *input = rest;
+                self.stage = Stage::Interrupted;
+                Step::Write(piece)
+            }
+            (Goal::Feed, Stage::Body) => Step::Done,
+            (Goal::Finish, Stage::Body) => match self.now.size() {
+                Some(size) if size != self.next => return Err(SessionError::Incomplete { have: self.next, size }),
+                _ => Step::Digest,
+            },
+            (Goal::Feed | Goal::Finish | Goal::Apply, _) => return Err(SessionError::Interrupted),
+        })
+    }
+
+    /// Collects the head and tells what it is.
+    fn collect<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
+        *input = self.now.take_head(input);
+        let have = self.now.head_len();
+        if have < HEAD_LEN as u32 && self.now.size() != Some(have) && goal == Goal::Feed {
+            return Ok(Step::Done);
+        }
+        match self.target.probe(self.now.head(), self.now.index()) {
+            Probe::Taken(kind) => self.now.set_kind(kind),
+            Probe::Refused(Some(kind)) => return Err(SessionError::NotTaken(kind)),
+            Probe::Refused(None) => return Err(SessionError::Unknown),
+        }
+        Ok(Step::Init)
+    }
+
+    /// Whether what was stored is of the image that is wanted, and worth going on with.
+    pub(super) fn continues(&self, found: &Progress) -> bool {
+        let right = match (found.state(), &self.digest) {
+            (State::Receiving, _) => found.offset() >= HEAD_LEN as u32,
+            (_, Some(wanted)) => found.has_digest(wanted),
+            _ => true,
+        };
+        right
+            && found.is_of_same(&self.now)
+            && self.now.size().is_none_or(|size| found.size() == Some(size))
+            && found.offset() <= found.size().unwrap_or(u32::MAX)
+            && self.target.accepts(found.kind(), found.index())
+    }
+
+    /// What follows from a step of the target; `true`: the goal is reached.
+    pub(super) fn done(
+        &mut self,
+        step: Step<'_>,
+        result: Result<(), T::Error>,
+    ) -> Result<bool, SessionError<T::Error>> {
+        if let Err(error) = result {
+            let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy);
+            if matches!(self.stage, Stage::Found | Stage::Suspected) && lasting {
+                // It is not what the record tells of: after a swap, the slot holds the old image.
+                self.restart();
+                return Ok(false);
+            }
+            return Err(SessionError::Target(error));
+        }
+        match step {
+            Step::Init => {
+                let wanted = self.next.min(self.now.offset());
+                if self.stage == Stage::Head {
+                    self.stage = Stage::Body;
+                } else if wanted == self.now.offset() && self.now.state() != State::Receiving {
+                    self.stage = Stage::Suspected;
+                } else {
+                    self.rewind(wanted);
+                }
+            }
+            Step::WriteHead => self.took(self.now.head_len()),
+            Step::Write(bytes) => self.took(bytes.len() as u32),
+            Step::Digest => {
+                let digest = self.checked.digest;
+                self.stage = Stage::Staged;
+                self.proof = Proof::of(digest);
+                if self.now.state() == State::Receiving {
+                    self.now.set_state(State::Complete);
+                    self.now.set_digest(&digest);
+                    self.now.set_size(Some(self.next));
+                    self.now.set_offset(self.next);
+                    self.saved = None;
+                } else if !self.now.has_digest(&digest) {
+                    self.restart();
+                }
+            }
+            Step::Abort => {
+                self.stage = Stage::Head;
+                return Ok(true);
+            }
+            _ => return Ok(true),
+        }
+        Ok(matches!(self.written, Written::Rewind(_)))
+    }
+
+    fn took(&mut self, count: u32) {
+        self.stage = Stage::Body;
+        // No target takes more than 4 GiB.
+        self.next = self.next.wrapping_add(count);
+        match self.written {
+            Written::Committed(durable) => {
+                let durable = durable.min(self.next);
+                self.now.set_offset(durable);
+                self.written = Written::Committed(durable);
+            }
+            Written::Rewind(wanted) => {
+                self.rewind(wanted.min(self.next));
+                self.written = Written::Rewind(self.next);
+            }
+        }
+    }
+
+    /// Goes on from an offset of before, which is stored before anything is erased.
+    fn rewind(&mut self, wanted: u32) {
+        if wanted < HEAD_LEN as u32 {
+            self.restart();
+            return;
+        }
+        if wanted < self.now.offset() || self.now.state() != State::Receiving {
+            self.saved = None;
+        }
+        self.now.set_state(State::Receiving);
+        self.now.set_offset(wanted);
+        self.next = wanted;
+        self.stage = Stage::Body;
+    }
+
+    pub(in crate::session) fn agree(&mut self, size: Option<u32>, tag: u32) -> Result<u32, SessionError<T::Error>> {
+        let differ = |known: Option<u32>| known.zip(size).filter(|(known, offered)| known != offered);
+        let same_file = match (self.now.tag(), tag) {
+            _ if self.next() == 0 => true,
+            (0, _) | (_, 0) => self.digest.is_some(),
+            (known, tag) => known == tag,
+        };
+        if differ(self.now.size()).is_some() || !same_file {
+            self.restart();
+        }
+        if let Some((wanted, offered)) = differ(self.now.size()) {
+            return Err(SessionError::WrongSize { wanted, offered });
+        }
+        self.now.set_size(self.now.size().or(size));
+        if tag != 0 {
+            self.now.set_tag(tag);
+        }
+        Ok(self.next())
+    }
+
+    /// Whatever becomes of it, it counts as applied from now on.
+    pub(in crate::session) fn mark_applied(&mut self) {
+        if self.now.state() == State::Complete {
+            self.now.set_state(State::Applied);
+            self.saved = None;
+        }
+    }
+
+    /// Whether there is something to give up: a target that never took the image keeps what it holds.
+    pub(in crate::session) fn give_up(&mut self) -> bool {
+        let opened = !matches!(self.stage, Stage::Unread | Stage::Head);
+        self.restart();
+        if opened {
+            self.stage = Stage::Aborting;
+        }
+        opened
+    }
+
+    /// To be asked again where things stand.
+    pub(in crate::session) fn interrupt(&mut self) {
+        match self.stage {
+            Stage::Interrupted | Stage::Body if self.now.offset() >= HEAD_LEN as u32 => self.stage = Stage::Found,
+            Stage::Interrupted | Stage::Body => self.restart(),
+            _ => {}
+        }
+    }
+
+    pub(in crate::session) fn restart(&mut self) {
+        self.now.set_size(self.size);
+        self.now.set_tag(0);
+        self.now.set_offset(0);
+        self.now.clear_head();
+        self.now.set_state(State::Receiving);
+        self.saved = None;
+        self.next = 0;
+        self.stage = Stage::Head;
+    }
+}
