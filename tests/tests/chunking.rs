@@ -106,7 +106,13 @@ fn random_splits_with_restarts_and_resets_arrive_bit_for_bit() {
                     continue 'reset;
                 }
             }
-            let Ok(staged) = run(session.finish()) else { continue };
+            let staged = match run(session.finish()) {
+                Ok(staged) => staged,
+                Err(failed) => {
+                    assert!(!device.chip().sim().is_powered(), "seed {seed}: {failed}");
+                    continue;
+                }
+            };
             if let Ok(verified) = staged.verify(release.digest())
                 && run(verified.apply()).is_ok()
             {
