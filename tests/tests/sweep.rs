@@ -94,7 +94,7 @@ fn words_of_one_byte_survive_a_cut_anywhere() {
 #[test]
 fn pieces_that_are_no_words_survive_a_cut_anywhere() {
     // Where progress is stored, bytes of the unit before are in the writer's buffer yet.
-    for (chunk, save_every) in [(333, 1024), (77, 500), (511, 1000)] {
+    for (chunk, save_every) in [(3, 257), (33, 1050), (7, 513)] {
         let board = Board::new(Mode::SwapMove, 8 * 1024).sectors(8);
         let scenario = Scenario::new(board).sizes(1500, 3500).fetching(chunk, save_every);
         sweep::<4, 1024, 4>(&format!("words of 4, pieces of {chunk}, saved every {save_every}"), scenario);
