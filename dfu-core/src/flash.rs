@@ -40,7 +40,8 @@ impl Op<'_> {
         }
     }
 
-    fn shift(&mut self, by: u32) {
+    /// Moves it to a higher address.
+    pub fn shift(&mut self, by: u32) {
         let (Op::Read(at, _) | Op::Write(at, _) | Op::Erase(at, _)) = self;
         *at = at.wrapping_add(by);
         if let Op::Erase(_, to) = self {

@@ -158,8 +158,10 @@ pub trait Error: core::error::Error {
 pub enum ErrorKind {
     /// The flash or the link below failed. Begin again: the target goes back to what is safe.
     Storage,
-    /// Something else is using the place, or an earlier update waits there. Later may do.
+    /// Something else is using the place. Later may do.
     Busy,
+    /// An earlier update waits there for its reset, or runs on trial: confirm it, withdraw it or reset first.
+    Pending,
     /// The image is wrong for this target. The same image will be refused again.
     Refused,
     /// The image does not fit. The same image will be refused again.

@@ -304,11 +304,20 @@ fn applies_what_was_proven_and_nothing_else<R: Rig>(rig: &R) {
     run.digest();
     let _ = apply(&mut run, right).expect("it was proven");
     assert_eq!(rig.operations(), before);
-    // Another one takes its place, and the request goes first.
+    // What waits for the reset is not written over, but given up first.
+    let image = rig.image();
+    let head = &image[..image.len().min(HEAD_LEN)];
+    let Probe::Taken(kind) = run.target.probe(head, rig.index()) else { panic!("its own image is refused") };
+    let another = Image { kind, size: Some(image.len() as u32), index: rig.index(), head };
+    let error = crate::poll::run(run.target.init(&another, 0)).expect_err("an image waits there");
+    assert_eq!(error.kind(), ErrorKind::Pending, "{error}");
+    assert!(crate::poll::run(run.target.write(&image[..200])).is_err(), "it was refused");
+    assert_eq!(rig.operations(), before, "and what waits is as it was");
+    assert!(rig.is_applied());
+    crate::poll::run(run.target.abort()).expect("it can be given up");
+    assert!(!rig.is_applied(), "the request is withdrawn");
     run.init(0);
-    crate::poll::run(run.target.write(&rig.image()[..200])).expect("writes work");
-    while crate::poll::run(run.target.prepare()).expect("it can be erased") {}
-    assert!(!rig.is_applied(), "the request is withdrawn with the image");
+    crate::poll::run(run.target.write(&image[..200])).expect("writes work");
 }
 
 fn survives_dropped_futures<R: Rig>(rig: &R) {

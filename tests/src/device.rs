@@ -11,8 +11,9 @@ use core::ops::Range;
 use dfu_target::ProgressLog;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, RegionError, Shared};
+use dfu_target::image::mcuboot::Header;
 use dfu_target::session::SessionError;
-use dfu_target_mcuboot::{ConfirmError, Error, McubootTarget, Running, RunningState, Slot};
+use dfu_target_mcuboot::{Active, ConfirmError, Error, McubootTarget, Running, RunningState, Slots};
 
 use crate::boot::{Boot, Bootloader};
 use crate::flash::{Chip, SimError, SimFlash};
@@ -43,15 +44,15 @@ use crate::poll::run;
 #[derive(Clone, Debug)]
 pub struct Device<const W: usize, const E: usize, const R: usize = 1> {
     chip: Chip<W, E, R>,
-    slot: Slot,
+    slots: Slots,
     bootloader: Bootloader,
 }
 
 /// A device's running slot.
-pub type Primary<'a, const W: usize, const E: usize, const R: usize> = Running<'a, Chip<W, E, R>>;
+pub type Primary<'a, const W: usize, const E: usize, const R: usize> = Running<'a, Chip<W, E, R>, &'a Slots>;
 /// A device's target: its secondary slot.
 pub type Secondary<'a, const W: usize, const E: usize, const R: usize> =
-    McubootTarget<'a, Chip<W, E, R>, SoftSha256, BUFFER>;
+    McubootTarget<'a, Chip<W, E, R>, SoftSha256, &'a Slots, BUFFER>;
 /// A device's progress store.
 pub type Log<'a, const W: usize, const E: usize, const R: usize> = ProgressLog<'a, Chip<W, E, R>, 192>;
 /// Why an update on a device fails.
@@ -60,7 +61,8 @@ pub type Failure = SessionError<Error<RegionError<SimError>>>;
 impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// A device whose slots are empty.
     pub fn new(board: Board) -> Self {
-        let slot = Slot::checked::<Chip<W, E, R>>(board.slot, board.config()).expect("a slot that MCUboot can use");
+        let slots = Slots::checked::<Chip<W, E, R>, Chip<W, E, R>>(board.slot, board.slot, board.config())
+            .expect("slots that MCUboot can use");
         let capacity = 2 * board.slot as usize + 6 * E;
         // MCUboot has the request and the confirmation written wherever they read as erased, torn or not.
         let marks = [E as u32 + board.slot, 2 * (E as u32 + board.slot)].map(|end| end - 128..end);
@@ -70,7 +72,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
             .aligned_sources(true)
             .forgiving_tears_in(ours)
             .forgiving_tears_in(theirs);
-        let device = Self { chip: Chip::new(flash), slot, bootloader: board.bootloader(W, E) };
+        let device = Self { chip: Chip::new(flash), slots, bootloader: board.bootloader(W, E) };
         for foreign in device.foreign() {
             let pattern: Vec<u8> = foreign.clone().map(|at| (at >> 3) as u8 ^ 0x5a).collect();
             device.chip.sim().load(foreign.start, &pattern);
@@ -91,8 +93,8 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     }
 
     /// What the library knows of its slots.
-    pub fn slot(&self) -> &Slot {
-        &self.slot
+    pub fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     /// Its bootloader.
@@ -103,13 +105,13 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// Where the running image lies.
     pub fn primary(&self) -> Range<u32> {
         let from = E as u32;
-        from..from + self.slot.size()
+        from..from + self.slots.sizes()[0]
     }
 
     /// Where a new image is stored.
     pub fn secondary(&self) -> Range<u32> {
         let from = self.primary().end + E as u32;
-        from..from + self.slot.size()
+        from..from + self.slots.sizes()[1]
     }
 
     /// Where the progress is stored.
@@ -157,9 +159,18 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
             [self.primary(), self.secondary(), self.log()].map(|range| (range.start, range.end - range.start));
         let layout = Layout::checked(windows).expect("a layout without overlaps");
         let [primary, secondary, log] = shared.split(&layout);
-        let running = Running::new(primary, &self.slot).expect("a region of the slot's size");
-        let target = McubootTarget::new(secondary, SoftSha256::default(), &self.slot).expect("the same size");
+        let running = Running::new(primary, &self.slots).expect("a region of the slot's size");
+        let active = self.active();
+        let target = McubootTarget::new(secondary, SoftSha256::default(), &self.slots, active);
+        let target = target.expect("a region of the slot's size");
         (running, target, ProgressLog::new(log))
+    }
+
+    /// What the library makes of the slot that runs.
+    pub fn active(&self) -> Active {
+        let slot = self.read(self.primary());
+        let state = RunningState::of(&self.slots.read(&slot), self.slots.config().mode());
+        Active::new(state, Header::parse(&slot).ok().map(|header| header.version))
     }
 
     /// A reset: the power is on again, and the bootloader does its work.
@@ -174,6 +185,16 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         let mut shared = self.share();
         let (mut running, _, _) = self.open(&mut shared);
         run(running.state()).expect("a flash that can be read")
+    }
+
+    /// The application takes back what waits for the reset.
+    pub fn withdraw(&self) -> Result<(), Error<RegionError<SimError>>> {
+        let mut shared = self.share();
+        let (_, mut target, _) = self.open(&mut shared);
+        self.chip.sim().guard(&[self.secondary()]);
+        let result = run(target.withdraw());
+        self.guard();
+        result
     }
 
     /// The application keeps the image that runs. It may write nothing but the last bytes of the primary slot.

@@ -9,7 +9,7 @@ use dfu_testkit::poll::run;
 
 fn image<const W: usize, const E: usize, const R: usize>(device: &Device<W, E, R>) -> ImageFile {
     // The largest one that is no whole number of words.
-    let size = device.slot().max_image() as usize - 3;
+    let size = device.slots().max_image() as usize - 3;
     ImageBuilder::new().version(2, 0, 0, 0).total_size(size).signature(70).build()
 }
 

@@ -3,19 +3,25 @@
 use dfu_target::DfuTarget;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::Region;
+use dfu_target::image::mcuboot::Version;
 use dfu_target::target::DynDfuTarget;
-use dfu_target_mcuboot::{Align, Config, McubootTarget, Mode, Slot, Upgrade};
+use dfu_target_mcuboot::{Active, Align, Config, McubootTarget, Mode, RunningState, Slots, Upgrade};
 use dfu_testkit::contract::{FlashRig, contract};
 use dfu_testkit::device::{Board, Device};
 use dfu_testkit::flash::Chip;
 
-type Target<const W: usize, const E: usize, const R: usize> = McubootTarget<'static, Chip<W, E, R>, SoftSha256, 256>;
+type Target<const W: usize, const E: usize, const R: usize> =
+    McubootTarget<'static, Chip<W, E, R>, SoftSha256, &'static Slots, 256>;
+
+/// The image that runs was confirmed long ago.
+const ACTIVE: Active =
+    Active::new(RunningState::Confirmed, Some(Version { major: 1, minor: 0, revision: 0, build: 0 }));
 
 fn target<const W: usize, const E: usize, const R: usize>(
     region: Region<'static, Chip<W, E, R>>,
     device: &'static Device<W, E, R>,
 ) -> Target<W, E, R> {
-    McubootTarget::new(region, SoftSha256::default(), device.slot()).unwrap()
+    McubootTarget::new(region, SoftSha256::default(), device.slots(), ACTIVE).unwrap()
 }
 
 const MOVE: Board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10);
@@ -52,14 +58,14 @@ fn a_boxed_target_keeps_the_contract() {
 }
 
 /// A slot for another image, a network core's.
-const OTHER: Slot = Slot::new::<Chip<4, 1024, 4>>(10 * 1024, Config::new(Mode::SwapMove).max_sectors(10).index(1));
+const OTHER: Slots = Slots::new::<Chip<4, 1024, 4>>(10 * 1024, Config::new(Mode::SwapMove).max_sectors(10).index(1));
 
 fn other() -> Target<4, 1024, 4> {
     let device: &'static Device<4, 1024, 4> = Box::leak(Box::new(Device::new(MOVE)));
     let shared = Box::leak(Box::new(device.share()));
     let layout = dfu_target::flash::Layout::checked([(device.secondary().start, 10 * 1024)]).unwrap();
     let [region] = shared.split(&layout);
-    McubootTarget::new(region, SoftSha256::default(), &OTHER).unwrap()
+    McubootTarget::new(region, SoftSha256::default(), &OTHER, ACTIVE).unwrap()
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn drive<const W: usize, const E: usize, const R: usize>(
 fn sweep<const W: usize, const E: usize, const R: usize>(board: Board, chunk: usize) {
     let device = Device::<W, E, R>::new(board);
     let old: ImageFile = ImageBuilder::new().build();
-    let new = ImageBuilder::new().version(2, 0, 0, 0).total_size(device.slot().max_image() as usize).build();
+    let new = ImageBuilder::new().version(2, 0, 0, 0).total_size(device.slots().max_image() as usize).build();
     let release = Release::new(&new).chunk(chunk);
     device.install(&old);
     device.chip().sim().checkpoint();

@@ -61,11 +61,12 @@ fn stubborn<const W: usize, const E: usize, const R: usize>(
 fn sweep<const W: usize, const E: usize, const R: usize>(board: Board, fault: Fault) -> usize {
     let device = Device::<W, E, R>::new(board);
     let old = ImageBuilder::new().total_size(OLD_SIZE).build();
-    let new = ImageBuilder::new().version(2, 0, 0, 0).total_size(device.slot().max_image() as usize).build();
+    let new = ImageBuilder::new().version(2, 0, 0, 0).total_size(device.slots().max_image() as usize).build();
     device.install(&old);
     let older = ImageBuilder::new().version(0, 9, 0, 0).build();
     // The slot has a past that is not erased.
     let _ = device.update(&Release::new(&older), &mut Visit::default()).unwrap();
+    device.withdraw().unwrap();
     device.chip().sim().checkpoint();
     let mut noticed = 0;
     for operation in 0.. {

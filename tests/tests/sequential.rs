@@ -5,7 +5,7 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::progress::SequentialStore;
 use dfu_target::{Begun, Digest, ProgressStore, Request, Update};
-use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slot};
+use dfu_target_mcuboot::{Active, Config, McubootTarget, Mode, RunningState, Slots};
 use dfu_testkit::flash::{Chip, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 use sequential_storage::cache::Cache;
@@ -13,7 +13,8 @@ use sequential_storage::map::{MapConfig, MapStorage};
 
 type Flash = Chip<4, 4096>;
 
-const SLOT: Slot = Slot::new::<Flash>(0x10000, Config::new(Mode::SwapMove));
+const SLOTS: Slots = Slots::new::<Flash>(0x10000, Config::new(Mode::SwapMove));
+const ACTIVE: Active = Active::new(RunningState::Factory, None);
 const MAP: Layout<Flash, 2> = Layout::new([(0, 0x10000), (0x10000, 0x4000)]);
 
 #[test]
@@ -28,7 +29,7 @@ fn an_update_goes_on_after_a_reset_beside_other_settings() {
         block_on(async {
             let mut buffer = [0; 64];
             map.store_item(&mut buffer, &1, &u32::to_be_bytes(reset).as_slice()).await.unwrap();
-            let target = McubootTarget::<_, _, 256>::new(slot, SoftSha256::default(), &SLOT).unwrap();
+            let target = McubootTarget::<_, _, _, 256>::new(slot, SoftSha256::default(), &SLOTS, ACTIVE).unwrap();
             let store = SequentialStore::new(&mut map, 7);
             let mut update = Update::new(target, store, Request::of(Digest(image.digest())).size(image.len() as u32));
             match update.begin().await.unwrap() {
@@ -50,7 +51,7 @@ fn an_update_goes_on_after_a_reset_beside_other_settings() {
     let [slot, settings] = shared.split(&MAP);
     let mut map = MapStorage::<u8, _, _>::new(settings, MapConfig::new(0..0x4000), Cache::new_uncached());
     block_on(async {
-        let target = McubootTarget::<_, _, 256>::new(slot, SoftSha256::default(), &SLOT).unwrap();
+        let target = McubootTarget::<_, _, _, 256>::new(slot, SoftSha256::default(), &SLOTS, ACTIVE).unwrap();
         let mut store = SequentialStore::new(&mut map, 7);
         let mut update = Update::new(target, &mut store, Request::of(Digest(image.digest())));
         assert!(matches!(update.begin().await.unwrap(), Begun::Staged(_)));

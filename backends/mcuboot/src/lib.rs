@@ -4,16 +4,24 @@
 #[cfg(test)]
 extern crate std;
 
+mod active;
 mod check;
 mod config;
 mod error;
 mod mark;
+mod preflight;
+mod refusal;
 mod running;
-mod slot;
+mod slots;
 mod target;
+mod verify;
 
-pub use config::{Align, Config, Mode, Upgrade};
+pub use active::Active;
+pub use config::{Align, Config, Encryption, HashKind, Mode, Upgrade};
 pub use error::Error;
+pub use mark::{Flag, Mark, SwapType};
+pub use refusal::Refusal;
 pub use running::{ConfirmError, Running, RunningState};
-pub use slot::{ConfigError, Flag, Mark, Slot, SwapType};
+pub use slots::{ConfigError, Slots};
 pub use target::McubootTarget;
+pub use verify::{Entry, Verify};

@@ -3,12 +3,13 @@
 use core::fmt;
 
 use dfu_target::flash::{Region, RegionError};
+use dfu_target::image::mcuboot::{HEADER_LEN, Header};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::slot::{Flag, MAX_MARK, SET, SwapType};
-use crate::{ConfigError, Mode, Slot};
+use crate::mark::{Flag, IMAGE_OK, MAX_MARK, Mark, SET, SwapType, read_mark};
+use crate::{Active, ConfigError, Mode, Slots};
 
-/// The primary slot, of which the application itself runs.
+/// The slot that the application itself runs from: the primary one, but in the modes that choose between two.
 ///
 /// ```text
 ///  after a reset:  state() ─► Trial ─► self-test ─► confirm() ─► Confirmed
@@ -18,78 +19,115 @@ use crate::{ConfigError, Mode, Slot};
 /// Confirm when the application has proven that it can be updated again: it reached its server, say. Confirming at
 /// the start makes a bad image stay.
 #[derive(Debug)]
-pub struct Running<'a, F> {
+pub struct Running<'a, F, P> {
     region: Region<'a, F>,
-    slot: &'a Slot,
+    place: P,
 }
 
 /// What the bootloader did last with the image that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RunningState {
-    /// It was put there by a programmer, not by a swap. It stays.
+    /// It was put there by a programmer, not by a swap. It stays; but where the bootloader chooses between two
+    /// slots and reverts, it erases such an image unless that is confirmed.
     Factory,
     /// It runs on trial: the next reset brings the old image back, unless it confirms itself.
     Trial,
     /// It was confirmed, or needed no confirmation. It stays.
     Confirmed,
-    /// It came back, because the image after it did not confirm itself. It stays.
+    /// It came back, because the image after it did not confirm itself. It stays. Known in the swap modes alone.
     Reverted,
     /// The trailer is not one that MCUboot writes. The bootloader leaves the image where it is.
     Unknown,
 }
 
-impl<'a, F: NorFlash> Running<'a, F> {
-    /// The primary slot in `region`.
-    pub fn new(region: Region<'a, F>, slot: &'a Slot) -> Result<Self, ConfigError> {
-        const { assert!(F::READ_SIZE <= MAX_MARK, "a flash that reads 128 bytes or less at once") };
-        if region.size() != slot.size || slot.sector != F::ERASE_SIZE as u32 {
-            return Err(ConfigError::Size);
+impl RunningState {
+    /// What a mark says of the image in the slot that runs.
+    pub fn of(mark: &Mark, mode: Mode) -> Self {
+        match (mark.magic, mark.image_ok, mark.copy_done) {
+            _ if !mode.has_trailer() => Self::Confirmed,
+            (Flag::Unset, ..) => Self::Factory,
+            (Flag::Bad, ..) => Self::Unknown,
+            // Overwriting leaves the magic alone, and no way back.
+            (Flag::Set, Flag::Unset, _) if mode == Mode::OverwriteOnly => Self::Confirmed,
+            // Choosing goes on only from what is set; swapping goes back only from what is erased.
+            (Flag::Set, Flag::Unset | Flag::Bad, _) if mode.chooses() => Self::Trial,
+            (Flag::Set, Flag::Unset, Flag::Set) => Self::Trial,
+            // A programmer put it there with its trailer (`imgtool sign --pad`). A swap that was not through looks
+            // the same, but the bootloader finishes that before anything runs.
+            (Flag::Set, Flag::Unset, Flag::Unset) => Self::Factory,
+            (Flag::Set, Flag::Unset, Flag::Bad) => Self::Unknown,
+            (Flag::Set, ..) if mark.swap == Some(SwapType::Revert) => Self::Reverted,
+            (Flag::Set, ..) => Self::Confirmed,
         }
-        Ok(Self { region, slot })
+    }
+}
+
+impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
+    /// The slot in `region`.
+    pub fn new(region: Region<'a, F>, place: P) -> Result<Self, ConfigError> {
+        if region.size() != place.as_ref().primary {
+            return Err(ConfigError::Region);
+        }
+        Ok(Self { region, place })
+    }
+
+    /// What the slot's mark says. Reads only.
+    pub async fn mark(&mut self) -> Result<Mark, ConfirmError<RegionError<F::Error>>> {
+        read_mark(&mut self.region, self.place.as_ref()).await.map_err(ConfirmError::Flash)
     }
 
     /// What the bootloader did last. Reads only.
     pub async fn state(&mut self) -> Result<RunningState, ConfirmError<RegionError<F::Error>>> {
-        // A whole number of reads, whatever their size.
-        let mut buffer = [0; 2 * MAX_MARK];
-        let bytes = buffer.get_mut(..const { MAX_MARK.next_multiple_of(F::READ_SIZE) }).unwrap_or_default();
-        let at = self.slot.size.saturating_sub(bytes.len() as u32);
-        self.region.read(at, bytes).await.map_err(ConfirmError::Flash)?;
-        let mark = self.slot.read(bytes);
-        Ok(match (mark.magic, mark.image_ok, mark.copy_done) {
-            (Flag::Unset, ..) => RunningState::Factory,
-            (Flag::Bad, ..) => RunningState::Unknown,
-            // Overwriting leaves the magic alone, and no way back.
-            (Flag::Set, Flag::Unset, _) if self.slot.config.mode == Mode::OverwriteOnly => RunningState::Confirmed,
-            (Flag::Set, Flag::Unset, Flag::Set) => RunningState::Trial,
-            // A swap that was not through: the bootloader finishes it before anything runs.
-            (Flag::Set, Flag::Unset, _) => RunningState::Unknown,
-            (Flag::Set, ..) if mark.swap == Some(SwapType::Revert) => RunningState::Reverted,
-            // Half written counts as written: MCUboot goes back only where the byte is erased.
-            (Flag::Set, ..) => RunningState::Confirmed,
-        })
+        let mode = self.place.as_ref().mode();
+        self.mark().await.map(|mark| RunningState::of(&mark, mode))
+    }
+
+    /// What the next update has to know: the state and the version. Reads only.
+    pub async fn active(&mut self) -> Result<Active, ConfirmError<RegionError<F::Error>>> {
+        let state = self.state().await?;
+        let mut buffer = [0; MAX_MARK];
+        let bytes = buffer.get_mut(..const { HEADER_LEN.next_multiple_of(F::READ_SIZE) }).unwrap_or_default();
+        self.region.read(0, bytes).await.map_err(ConfirmError::Flash)?;
+        Ok(Active { state, version: Header::parse(bytes).ok().map(|header| header.version) })
     }
 
     /// Keeps the image that runs. Legal to repeat; an image that needs no confirmation costs no write.
     ///
     /// # Power and cancellation
     ///
-    /// One word is written. A cut in it leaves the image on trial or confirmed.
+    /// One word is written: a cut in it leaves the image on trial or confirmed. Only where the bootloader chooses
+    /// between two slots and reverts, an image from a programmer gets the magic behind it, as the last word.
     pub async fn confirm(&mut self) -> Result<(), ConfirmError<RegionError<F::Error>>> {
-        match self.state().await? {
+        let mode = self.place.as_ref().mode();
+        let chooses = mode.chooses();
+        let mark = self.mark().await?;
+        let state = RunningState::of(&mark, mode);
+        match state {
+            RunningState::Factory if chooses => {}
             RunningState::Factory | RunningState::Confirmed | RunningState::Reverted => return Ok(()),
             RunningState::Unknown => return Err(ConfirmError::Trailer),
             RunningState::Trial => {}
         }
-        let mut word = [self.slot.config.erased; 32];
-        if let Some(first) = word.first_mut() {
-            *first = SET;
+        let config = self.place.as_ref().config;
+        if mark.image_ok != Flag::Set {
+            let mut word = [config.erased; 32];
+            if let Some(first) = word.first_mut() {
+                *first = SET;
+            }
+            let word = word.get(..F::WRITE_SIZE).unwrap_or(&[]);
+            let at = self.region.size().saturating_sub(self.place.as_ref().from_end(IMAGE_OK));
+            self.region.write(at, word).await.map_err(ConfirmError::Flash)?;
         }
-        let word = word.get(..F::WRITE_SIZE).unwrap_or(&[]);
-        self.region.write(self.slot.image_ok(), word).await.map_err(ConfirmError::Flash)?;
+        if state == RunningState::Factory {
+            let slots = *self.place.as_ref();
+            let len = slots.from_end(IMAGE_OK).saturating_sub(config.align.bytes());
+            let magic = slots.request.get(MAX_MARK.saturating_sub(len as usize)..).unwrap_or(&[]);
+            let at = self.region.size().saturating_sub(len);
+            self.region.write(at, magic).await.map_err(ConfirmError::Flash)?;
+        }
         match self.state().await? {
-            RunningState::Trial => Err(ConfirmError::NotWritten),
+            RunningState::Trial | RunningState::Factory => Err(ConfirmError::NotWritten),
             _ => Ok(()),
         }
     }

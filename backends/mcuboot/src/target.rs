@@ -1,73 +1,114 @@
-//! The secondary slot as a DFU target.
+//! A slot as a DFU target.
 
 mod work;
 
 use core::marker::PhantomData;
 
 use dfu_target::flash::{Region, RegionError, Writer};
-use dfu_target::image::mcuboot::Header;
+use dfu_target::image::mcuboot::{HEADER_LEN, Header};
 use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use self::work::{Work, WorkPlan, mark_read};
+use self::work::{Job, Work, WorkPlan, mark_read};
 use crate::check::Check;
-use crate::mark::Found;
-use crate::slot::{MAX_MARK, Mark, mix};
-use crate::{ConfigError, Error, Slot};
+use crate::mark::{Found, Mark, read_mark};
+use crate::slots::mix;
+use crate::{Active, ConfigError, Error, HashKind, Slots, Verify};
 
-/// The slot into which MCUboot expects a new image: the secondary one.
+/// The slot into which MCUboot expects a new image: the secondary one, or, where the bootloader chooses between
+/// two, the one that does not run.
 ///
-/// `H` is a SHA-256 engine, `N` the bytes of a buffer for odd chunks and for reading back: 128 or more, in whole
-/// words and reads; more is faster.
+/// `H` is a SHA-256 engine, `P` says where the slots are ([`Slots`]), `N` are the bytes of a buffer for odd chunks
+/// and for reading back: 128 or more, in whole words and reads; more is faster. `V` is what more is asked of an
+/// image ([`Verify`]).
 ///
 /// ```text
-///  init            reads at most the mark; refuses what the header shows to be wrong
+///  init            reads the mark; refuses what the header shows to be wrong, a trial, a pending swap
 ///  write           erases the trailer, then each sector before its first byte; programs whole words
-///  digest          reads the image back once: SHA-256 of the file, TLVs, the image's own hash
+///  digest          reads the image back: its TLVs, then its hash and signature in one pass
 ///  apply           swap_info, image_ok (permanent), the magic last; reads them back
 /// ```
 ///
+/// Where the bootloader chooses by version there is no mark, or it is not enough: there the image's first word is
+/// kept back, and `apply` writes it last of all. Until then the bootloader sees no image, and leaves it alone.
+///
 /// # Power and cancellation
 ///
-/// Until the last word of the magic is there MCUboot sees nothing to do. A sector that was cut is erased again
+/// Until the last word of the mark is there MCUboot sees nothing to do. A sector that was cut is erased again
 /// before it is written again. A mark that was cut is erased by the next `apply`; where the image's end shares its
-/// sector, `init` asks for those bytes once more.
+/// sector, `init` asks for those bytes once more. A first word that was cut costs the whole image.
 #[derive(Debug)]
-pub struct McubootTarget<'a, F, H, const N: usize> {
+pub struct McubootTarget<'a, F, H, P, const N: usize, V = ()> {
     region: Region<'a, F>,
-    work: Work<'a, H, N>,
+    work: Work<H, P, V, N>,
 }
 
-impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
-    /// The slot in `region`.
-    pub fn new(region: Region<'a, F>, engine: H, slot: &'a Slot) -> Result<Self, ConfigError> {
+impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize> McubootTarget<'a, F, H, P, N> {
+    /// The slot in `region`, beside the image that is `active`.
+    pub fn new(region: Region<'a, F>, engine: H, place: P, active: Active) -> Result<Self, ConfigError> {
+        Self::verifying(region, engine, place, active, ())
+    }
+}
+
+impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> McubootTarget<'a, F, H, P, N, V> {
+    /// The slot in `region`, for images of which more is asked.
+    pub fn verifying(
+        region: Region<'a, F>,
+        engine: H,
+        place: P,
+        active: Active,
+        verify: V,
+    ) -> Result<Self, ConfigError> {
         const {
             assert!(N >= mark_read::<F>(), "the buffer of an MCUboot target holds 128 bytes or more");
             assert!(N.is_multiple_of(F::READ_SIZE), "the buffer of an MCUboot target is a whole number of reads");
+            let signature = if V::SIGNATURE > 0 { V::SIGNATURE + 2 * (F::READ_SIZE - 1) } else { 0 };
+            assert!(N >= signature, "the buffer of an MCUboot target holds a signature, in whole reads");
         }
-        if region.size() != slot.size || slot.sector != F::ERASE_SIZE as u32 {
-            return Err(ConfigError::Size);
+        let slots = place.as_ref();
+        if region.size() != slots.secondary {
+            return Err(ConfigError::Region);
+        }
+        if slots.config.hash != HashKind::Sha256 && slots.config.hash as u8 != V::HASH as u8 {
+            return Err(ConfigError::Hash);
+        }
+        if slots.mode().chooses() && active.version.is_none() {
+            return Err(ConfigError::Version);
         }
         let work = Work {
             engine,
-            slot,
-            writer: Writer::new::<F>(slot.config.erased),
+            verify,
+            active,
+            writer: Writer::new::<F>(slots.config.erased),
+            address: region.start(),
             least: 0,
-            most: slot.max_image,
+            most: slots.max_image,
             received: 0,
-            unclean: slot.size,
+            unclean: 0,
+            clean_from: 0,
+            head: [0; HEADER_LEN],
             check: Check::new(&Header::EMPTY),
             found: Found::Other,
             digest: None,
+            place,
         };
         Ok(Self { region, work })
     }
 
     /// What the slot's mark asks of the bootloader now.
     pub async fn mark(&mut self) -> Result<Mark, Error<RegionError<F::Error>>> {
-        self.go(None).await?;
-        Ok(self.work.slot.read(self.work.writer.buffer().get(..MAX_MARK).unwrap_or(&[])))
+        read_mark(&mut self.region, self.work.place.as_ref()).await.map_err(Error::Flash)
+    }
+
+    /// Withdraws what is pending: the next reset changes nothing. What else the slot holds stays, but for what
+    /// shares a sector with the mark. Legal to repeat, and in any state of the slot.
+    ///
+    /// # Power and cancellation
+    ///
+    /// One sector is erased, or a few. A cut leaves it pending or withdrawn.
+    pub async fn withdraw(&mut self) -> Result<(), Error<RegionError<F::Error>>> {
+        self.go(&mut Job::Withdraw).await
     }
 
     /// Gives the region and the engine back.
@@ -75,29 +116,35 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize> McubootTarget<'a, F, H, N> {
         (self.region, self.work.engine)
     }
 
-    /// The one place that awaits. `None`: looks at the mark.
-    async fn go(&mut self, mut call: Option<Call<'_>>) -> Result<(), Error<RegionError<F::Error>>> {
-        let (step, input) = self.work.start(&call)?;
+    /// The one place that awaits.
+    async fn go(&mut self, job: &mut Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
+        let (step, input) = self.work.start::<F, _>(job)?;
         let mut plan = WorkPlan { work: &mut self.work, step, input, flash: PhantomData::<fn() -> F> };
         self.region.run(&mut plan).await.map_err(Error::Flash)?;
-        self.work.end::<F, _>(&mut call)
+        self.work.end::<F, _>(job)
+    }
+
+    async fn go_call(&mut self, call: Call<'_>) -> Result<(), Error<RegionError<F::Error>>> {
+        self.go(&mut Job::Call(call)).await
     }
 }
 
-impl<F: NorFlash, H, const N: usize> ErrorType for McubootTarget<'_, F, H, N> {
+impl<F: NorFlash, H, P, const N: usize, V> ErrorType for McubootTarget<'_, F, H, P, N, V> {
     type Error = Error<RegionError<F::Error>>;
 }
 
-impl<F: NorFlash, H: Sha256, const N: usize> DfuTarget for McubootTarget<'_, F, H, N> {
+impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarget
+    for McubootTarget<'_, F, H, P, N, V>
+{
     fn identity(&self) -> u32 {
-        mix(self.work.slot.identity, self.region.start())
+        mix(self.work.place.as_ref().identity, self.region.start())
     }
 
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
-        kind == ImageKind::Mcuboot && index == self.work.slot.config.index
+        kind == ImageKind::Mcuboot && index == self.work.place.as_ref().config.index
     }
 
-    /// Reads the mark, if there is something to resume, and nothing else.
+    /// Reads the mark, and nothing else.
     async fn init(&mut self, image: &Image<'_>, mut offset: u32) -> Result<u32, Self::Error> {
         self.call(Call::Init(image, &mut offset)).await.map(|()| offset)
     }
@@ -122,12 +169,12 @@ impl<F: NorFlash, H: Sha256, const N: usize> DfuTarget for McubootTarget<'_, F, 
         self.call(Call::Apply(&proof, &mut applied)).await.map(|()| applied)
     }
 
-    /// Erases the trailer, then the sector with the image's header.
+    /// Erases the trailer, then what holds the image's header.
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
         self.call(Call::Abort)
     }
 
     fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
-        self.go(Some(call))
+        self.go_call(call)
     }
 }

@@ -8,7 +8,7 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::progress::NoProgress;
 use dfu_target::{Applied, Begun, Request, Update};
-use dfu_target_mcuboot::{Align, Config, Flag, McubootTarget, Mode, Slot, SwapType, Upgrade};
+use dfu_target_mcuboot::{Active, Align, Config, Flag, McubootTarget, Mode, RunningState, Slots, SwapType, Upgrade};
 use dfu_testkit::fixture::Fixture;
 use dfu_testkit::flash::{Chip, SimFlash};
 
@@ -16,16 +16,17 @@ use dfu_testkit::flash::{Chip, SimFlash};
 fn mark<const W: usize>(image: &[u8], size: u32, align: Align, mode: Mode, upgrade: Upgrade) -> Vec<u8> {
     let chip = Chip::new(SimFlash::<W, 4096, 1>::new(size as usize));
     let config = Config::new(mode).align(align).upgrade(upgrade).max_sectors(16);
-    let slot = Slot::checked::<Chip<W, 4096, 1>>(size, config).unwrap();
+    let slot = Slots::checked::<Chip<W, 4096, 1>, Chip<W, 4096, 1>>(size, size, config).unwrap();
     let free = slot.max_image();
     chip.sim().load(0, &vec![0x5a; size as usize]);
     if mode == Mode::SwapMove {
         // A move leaves one sector free, which nobody looks at in this slot.
         chip.sim().load(free, &[0xff; 4096]);
     }
+    let active = Active::new(RunningState::Factory, None);
     let mut shared = Shared::new(chip.clone());
     let [region] = shared.split(&Layout::checked([(0, size)]).unwrap());
-    let target = McubootTarget::<_, _, 256>::new(region, SoftSha256::default(), &slot).unwrap();
+    let target = McubootTarget::<_, _, _, 256>::new(region, SoftSha256::default(), &slot, active).unwrap();
     let mut update = Update::new(target, NoProgress, Request::new(dfu_target::ImageId::named("slot")));
     let Begun::Receiving(mut session) = block_on(update.begin()).unwrap() else { panic!("nothing is stored") };
     for piece in image.chunks(777) {

@@ -136,6 +136,13 @@ impl<const N: usize> Writer<N> {
         self.at
     }
 
+    /// The first `len` bytes of the unit at which it was started are left out: whole words that stay blank. The
+    /// unit has to be erased already.
+    pub fn leave_out<F: NorFlash>(&mut self, len: u32) {
+        self.blank_to = self.at.saturating_add(F::ERASE_SIZE as u32);
+        self.at = self.at.saturating_add(len);
+    }
+
     /// Takes up a stream that is all there, up to address `end`: there is nothing left to write.
     pub fn start_complete(&mut self, end: u32) {
         self.at = end;
@@ -200,6 +207,11 @@ impl<const N: usize> Writer<N> {
     pub fn buffer(&mut self) -> &mut [u8; N] {
         self.close();
         &mut self.buffer.0
+    }
+
+    /// The buffer as it is.
+    pub fn buffered(&self) -> &[u8; N] {
+        &self.buffer.0
     }
 
     /// The next operation of a closed stream that takes `input`, and with `last` writes what is in the buffer

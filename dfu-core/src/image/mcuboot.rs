@@ -145,6 +145,20 @@ pub struct Version {
     pub build: u32,
 }
 
+impl Version {
+    /// Whether it is higher than another one, as MCUboot compares: the build number counts only where the
+    /// bootloader was built so.
+    pub fn beats(&self, other: &Self, with_build: bool) -> bool {
+        let (one, two) = (self.number(), other.number());
+        one > two || (with_build && one == two && self.build > other.build)
+    }
+
+    /// All but the build number.
+    fn number(&self) -> u32 {
+        u32::from(self.major) << 24 | u32::from(self.minor) << 16 | u32::from(self.revision)
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}+{}", self.major, self.minor, self.revision, self.build)

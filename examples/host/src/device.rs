@@ -7,7 +7,7 @@ use dfu_target::flash::{Layout, Region, Shared};
 use dfu_target::session::Failed;
 use dfu_target::target::{Checked, DynDfuTarget};
 use dfu_target::{Begun, ImageId, ProgressLog, Request, Update};
-use dfu_target_mcuboot::{Config, McubootTarget, Mode, Running, RunningState, Slot};
+use dfu_target_mcuboot::{Config, McubootTarget, Mode, Running, RunningState, Slots};
 use embedded_hal_async::delay::DelayNs;
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 use fota_download::{Backoff, Connect, Http, Report, Source, download};
@@ -64,9 +64,9 @@ where
 {
     let mut flash = Shared::new(flash);
     let [primary, secondary, log] = flash.split(const { &Layout::<F, 3>::new([PRIMARY, SECONDARY, LOG]) });
-    let slot = const { &slot::<F>() };
+    let slots = const { &slots::<F>() };
 
-    let mut running = Running::new(primary, slot)?;
+    let mut running = Running::new(primary, slots)?;
     let state = running.state().await?;
     tell(Event::Runs(state));
     if state == RunningState::Trial {
@@ -76,6 +76,7 @@ where
         return Ok(Outcome::Confirmed);
     }
 
+    let active = running.active().await?;
     let request = match job.image {
         Some((digest, size)) if is_stored(&mut running.release(), &digest, size).await? => {
             return Ok(Outcome::Current);
@@ -84,7 +85,7 @@ where
         None => Request::new(ImageId::named(job.url)),
     };
     let target: Box<dyn DynDfuTarget + '_> =
-        Box::new(McubootTarget::<_, _, 256>::new(secondary, SoftSha256::default(), slot)?);
+        Box::new(McubootTarget::<_, _, _, 256>::new(secondary, SoftSha256::default(), slots, active)?);
     let mut update = Update::new(target, ProgressLog::<_>::new(log), request);
 
     let staged = match update.begin().await? {
@@ -121,7 +122,7 @@ where
 pub(crate) async fn state<F: NorFlash<Error: 'static> + 'static>(flash: F) -> Result<RunningState, Failure> {
     let mut flash = Shared::new(flash);
     let [primary] = flash.split(const { &Layout::<F, 1>::new([PRIMARY]) });
-    Ok(Running::new(primary, const { &slot::<F>() })?.state().await?)
+    Ok(Running::new(primary, const { &slots::<F>() })?.state().await?)
 }
 
 /// Whether the region begins with the image of this digest and size.
@@ -143,8 +144,8 @@ async fn is_stored<F: NorFlash<Error: 'static>>(
 }
 
 /// Both slots: what the bootloader was built with.
-const fn slot<F: NorFlash>() -> Slot {
-    Slot::new::<F>(PRIMARY.1, Config::new(Mode::SwapMove))
+const fn slots<F: NorFlash>() -> Slots {
+    Slots::new::<F>(PRIMARY.1, Config::new(Mode::SwapMove))
 }
 
 /// Word-aligned, so that the flash takes most bytes from where the network put them.

@@ -17,6 +17,7 @@ use core::pin::pin;
 use core::task::{Context, Waker};
 
 use dfu_target::Sha256;
+use dfu_target_mcuboot::{Active, RunningState};
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
@@ -32,6 +33,11 @@ pub fn bytes() -> &'static [u8] {
     static BYTES: [u8; 512] = [0xa5; 512];
     let bytes: &[u8] = &BYTES;
     bytes.get(..black_box(bytes.len())).unwrap_or(&[])
+}
+
+/// The image that runs.
+pub fn active() -> Active {
+    black_box(Active::new(RunningState::Confirmed, None))
 }
 
 /// The caller's buffers of a download: for heads, and for what is read and written at once.

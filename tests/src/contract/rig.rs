@@ -57,7 +57,7 @@ where
     /// Makes targets by `make`, of the slot's region.
     pub fn new(board: Board, make: M) -> Self {
         let device = Device::new(board);
-        let size = device.slot().max_image() as usize - 1;
+        let size = device.slots().max_image() as usize - 1;
         let image = ImageBuilder::new().version(2, 0, 0, 0).total_size(size).build().to_vec();
         device.install(&ImageBuilder::new().build());
         let slot = device.secondary();
@@ -94,7 +94,7 @@ where
     }
 
     fn refused(&self) -> Vec<(String, Vec<u8>, Option<u32>)> {
-        let max = self.device.slot().max_image();
+        let max = self.device.slots().max_image();
         let head = |image: &[u8]| image[..64].to_vec();
         let large = ImageBuilder::new().total_size(max as usize + 1).build();
         let vast = ImageBuilder::new().build().patched(12, &0xffff_fff0_u32.to_le_bytes());

@@ -1,5 +1,6 @@
 //! A device that was updated before, a new release for it, and its life from there on under power cuts.
 
+use dfu_target::ErrorKind;
 use dfu_target_mcuboot::{Mode, RunningState, Upgrade};
 use dfu_testkit::boot::SwapType;
 use dfu_testkit::device::{Board, Device, Phase, Release, Visit};
@@ -63,7 +64,7 @@ impl Scenario {
     /// A device on which one update went well before: both slots and the log have a past.
     pub(crate) fn build<const W: usize, const E: usize, const R: usize>(self) -> World<W, E, R> {
         let device = Device::<W, E, R>::new(self.board);
-        let max = device.slot().max_image() as usize;
+        let max = device.slots().max_image() as usize;
         let image =
             |major, size| ImageBuilder::new().version(major, 0, 0, 0).seed(major.into()).total_size(size).build();
         let (older, old, new) = (image(1, 900), image(2, self.old), image(3, self.new.unwrap_or(max)));
@@ -103,30 +104,34 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         panic!("no end of it after {cuttings:?}");
     }
 
-    /// Another image is pending already when the new one is fetched, and the power fails, at each point: it runs
-    /// as it is or not at all. How often it did not, and how often it did.
+    /// Another image is pending when the new one is to be fetched: that is refused until it is withdrawn, and the
+    /// power fails at each point of both. It runs as it is or not at all. How often it did not, and how often it did.
     pub(crate) fn replace_pending(&self, cut: Cut) -> [u64; 2] {
         let device = &self.device;
         device.chip().sim().rollback();
         let other = ImageBuilder::new().version(9, 0, 0, 0).seed(9).total_size(self.new.len()).build();
         let _ = device.update(&Release::new(&other), &mut Visit::default()).unwrap();
         device.chip().sim().checkpoint();
+        let before = device.read(device.secondary());
+        let refused = device.update(&Release::new(&self.new), &mut Visit::default()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Pending, "{refused}");
+        assert!(device.read(device.secondary()) == before, "and nothing of it was touched");
         let mut outcomes = [0, 0];
         for point in 0.. {
             device.chip().sim().rollback();
             device.chip().sim().cut_after(point, cut);
-            let result = device.update(&Release::new(&self.new), &mut Visit::default());
-            if result.is_ok() {
+            let withdrawn = device.withdraw().is_ok();
+            if withdrawn && device.update(&Release::new(&self.new), &mut Visit::default()).is_ok() {
                 break;
             }
             let boot = device.boot();
             // The erase of a sector that holds the image's end and the mark can stop where the mark stands yet:
             // there MCUboot's own check is what helps.
-            let shared = other.len() as u32 > device.slot().size() - E as u32 && matches!(cut, Cut::Torn(_));
+            let shared = other.len() as u32 > device.slots().sizes()[1] - E as u32 && matches!(cut, Cut::Torn(_));
             assert!(boot.refused.is_none() || shared, "a bad image was pending: {:?}", boot.refused);
             let swapped = boot.swapped.is_some();
             let runs = |image| device.holds(device.primary(), image);
-            assert!(if swapped { runs(&other) || runs(&self.new) } else { runs(&self.old) });
+            assert!(if swapped { runs(&other) && !withdrawn || runs(&self.new) } else { runs(&self.old) });
             outcomes[usize::from(swapped && runs(&other))] += 1;
         }
         device.chip().sim().rollback();
@@ -162,7 +167,8 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
                 assert_eq!(runs_new, boot.swapped.is_some());
                 assert!(pending && !aborted || !runs_new, "nobody asked for it");
                 // As when another image takes its place: one erase can hit the image's end and the mark.
-                let shared = self.new.len() as u32 > device.slot().size() - E as u32 && matches!(cut, Cut::Torn(_));
+                let shared =
+                    self.new.len() as u32 > device.slots().sizes()[1] - E as u32 && matches!(cut, Cut::Torn(_));
                 assert!(boot.refused.is_none() || shared && pending, "a bad image was pending: {:?}", boot.refused);
                 if aborted {
                     assert_eq!(boot.asked, None, "it was withdrawn");
@@ -211,7 +217,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
 
     fn check_resume(&self, life: &Life, visit: &Visit) {
         // Where a torn mark shares a sector with the image's end, that end is wanted again.
-        let shared = self.device.slot().size() - E as u32;
+        let shared = self.device.slots().sizes()[1] - E as u32;
         if life.complete && visit.phase != Phase::Begin && !visit.staged {
             assert_eq!(visit.from, Some(shared), "all of it was stored: {visit:?}");
             assert!(self.new.len() as u32 > shared && life.last == Phase::Apply, "no reason to fetch: {visit:?}");

@@ -2,27 +2,41 @@
 
 use core::marker::PhantomData;
 
-use dfu_target::flash::{Op, Plan, Writer, align_up};
-use dfu_target::image::mcuboot::{Header, TLV_INFO_LEN};
+use dfu_target::flash::{Op, Plan, Writer, align_down, align_up};
+use dfu_target::image::mcuboot::{HEADER_LEN, Header, MAGIC};
 use dfu_target::target::{Applied, Call, Checked, Written};
 use dfu_target::{Digest, Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::check::Check;
-use crate::mark::Found;
-use crate::slot::MAX_MARK;
-use crate::{Error, Slot};
+use crate::mark::{Found, MAX_MARK, SwapType};
+use crate::preflight::Preflight;
+use crate::{Active, Error, Refusal, Slots, Upgrade, Verify};
+
+/// What is asked of the target: a call, or one of its own.
+pub(super) enum Job<'a> {
+    Call(Call<'a>),
+    /// To take the mark back.
+    Withdraw,
+}
 
 /// All but the flash.
 #[derive(Debug)]
-pub(super) struct Work<'a, H, const N: usize> {
-    pub(super) slot: &'a Slot,
+pub(super) struct Work<H, P, V, const N: usize> {
+    pub(super) place: P,
+    pub(super) active: Active,
+    pub(super) verify: V,
+    /// Where the slot is in the flash.
+    pub(super) address: u32,
     /// The image's least and greatest length, the same where its size is known, and how much of it came.
     pub(super) least: u32,
     pub(super) most: u32,
     pub(super) received: u32,
-    /// From here to the slot's end all is to be erased before anything else.
+    /// From one to the other all is to be erased before anything else: to the slot's end, and from its start on.
     pub(super) unclean: u32,
+    pub(super) clean_from: u32,
+    /// The image's header.
+    pub(super) head: [u8; HEADER_LEN],
     pub(super) found: Found,
     pub(super) check: Check,
     /// What the last reading found, if it was to be trusted.
@@ -31,76 +45,100 @@ pub(super) struct Work<'a, H, const N: usize> {
     pub(super) engine: H,
 }
 
-impl<H: Sha256, const N: usize> Work<'_, H, N> {
+impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
     /// What can be refused without looking at the flash; else the first step.
-    pub(super) fn start<'j, E>(&mut self, call: &Option<Call<'j>>) -> Result<(Step, &'j [u8]), Error<E>> {
-        let Some(call) = call else { return Ok((Step::Look, &[])) };
+    pub(super) fn start<'j, F: NorFlash, E>(&mut self, job: &Job<'j>) -> Result<(Step, &'j [u8]), Error<E>> {
+        let slots = self.place.as_ref();
+        let unit = F::ERASE_SIZE as u32;
+        let call = match job {
+            Job::Call(call) => call,
+            Job::Withdraw => {
+                let marked = slots.mode().has_trailer();
+                let from = if marked { slots.mark_unit(unit) } else { slots.secondary };
+                let to = slots.secondary.saturating_add(if slots.held > 0 { unit } else { 0 });
+                self.close();
+                (self.unclean, self.clean_from) = (from, to);
+                return Ok((Step::Clean, &[]));
+            }
+        };
         Ok(match call {
-            Call::Init(image, resume) => {
+            Call::Init(image, _) => {
                 self.check_head(image)?;
-                self.found = Found::Blank;
-                (if **resume > 0 { Step::Look } else { Step::Done }, &[])
+                (Step::Look, &[])
             }
             Call::Write(bytes, _) => {
                 let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.most);
                 if size > max {
-                    return Err(Error::TooLarge { size, max });
+                    return Err(Refusal::TooLarge { size, max }.into());
                 }
                 if !self.writer.close() {
                     return Err(Error::Closed);
                 }
                 self.digest = None;
-                (Step::Feed, bytes)
+                // What is kept back was seen by `init`.
+                let skipped = slots.held.saturating_sub(self.received) as usize;
+                (Step::Feed, bytes.get(skipped..).unwrap_or(&[]))
             }
             Call::Prepare(_) => (Step::Prepare, &[]),
             Call::Digest(_) => {
                 let (have, need) = (self.received, self.least);
                 if have < need {
-                    return Err(Error::Truncated { have, need });
+                    return Err(Refusal::Truncated { have, need }.into());
                 }
                 if !self.writer.end() && !self.writer.close() {
                     return Err(Error::Closed);
                 }
-                self.check.restart();
+                let from = align_down(self.check.tlvs_at(), F::READ_SIZE as u32);
+                self.check.restart(from, &mut self.verify);
                 self.engine.start();
                 (Step::Flush, &[])
             }
             Call::Apply(proof, _) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
             Call::Apply(..) => return Err(Error::NotChecked),
             Call::Abort => {
+                let from = slots.trailer_unit(unit);
+                let to = slots.secondary.saturating_add(slots.start).saturating_add(unit);
                 self.close();
-                (Step::Abort(self.slot.trailer), &[])
+                (self.unclean, self.clean_from) = (from, to);
+                (Step::Clean, &[])
             }
         })
     }
 
     /// What follows from the work done.
-    pub(super) fn end<F: NorFlash, E>(&mut self, call: &mut Option<Call<'_>>) -> Result<(), Error<E>> {
+    pub(super) fn end<F: NorFlash, E>(&mut self, job: &mut Job<'_>) -> Result<(), Error<E>> {
+        let Job::Call(call) = job else { return Ok(()) };
         match call {
-            Some(Call::Init(_, offset)) => {
-                self.open::<F>(**offset);
+            Call::Init(_, offset) => {
+                self.open::<F, E>(**offset)?;
                 **offset = self.received;
             }
-            Some(Call::Write(bytes, written)) => {
+            Call::Write(bytes, written) => {
                 // It was seen to fit.
                 self.received = self.received.wrapping_add(bytes.len() as u32);
                 **written = Written::Committed(self.writer.durable().min(self.received));
             }
-            Some(Call::Prepare(more)) => {
-                **more = self.unclean < self.slot.size || self.writer.unprepared(self.most).is_some();
+            Call::Prepare(more) => {
+                **more = self.unclean < self.clean_from || self.writer.unprepared(self.most).is_some();
             }
-            Some(Call::Digest(checked)) => {
-                let assurance = self.check.verdict()?;
+            Call::Digest(checked) => {
+                let signature = match self.check.signature() {
+                    Some((offset, len)) => signature::<F>(self.writer.buffer(), offset, len),
+                    None => &[],
+                };
+                let assurance = self.check.verdict(self.place.as_ref(), &mut self.verify, signature)?;
                 let digest = self.engine.finish();
                 **checked = Checked { digest, assurance };
                 self.digest = Some(digest);
             }
-            Some(Call::Apply(_, applied)) => match self.found {
+            Call::Apply(_, applied) => match self.found {
                 Found::Requested => **applied = Applied::AtReset,
-                Found::Other if self.received > self.slot.mark_sector() => return Err(Error::TornMark),
+                Found::Other | Found::Pending(_) if self.shares_mark::<F>(self.received) => {
+                    return Err(Error::TornMark);
+                }
                 _ => return Err(Error::MarkNotWritten),
             },
-            Some(Call::Abort) | None => {}
+            Call::Abort => {}
         }
         Ok(())
     }
@@ -108,54 +146,110 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
     fn close(&mut self) {
         self.writer.buffer();
         self.received = 0;
-        self.unclean = self.slot.size;
+        self.unclean = 0;
+        self.clean_from = 0;
         self.digest = None;
     }
 
     /// What the first bytes show to be wrong.
     fn check_head<E>(&mut self, image: &Image<'_>) -> Result<(), Error<E>> {
         self.close();
-        let header = Header::parse(image.head).map_err(Error::Header)?;
-        self.check = Check::new(&header);
-        let (need, max) = (header.hashed_len().saturating_add(TLV_INFO_LEN), self.slot.max_image);
-        self.least = image.size.unwrap_or(need);
-        self.most = image.size.unwrap_or(max);
-        let size = self.least.max(need);
-        if size > max {
-            return Err(Error::TooLarge { size, max });
+        let header = Header::parse(image.head).map_err(Refusal::Header)?;
+        let running = self.active.version;
+        let flight = Preflight { header: &header, size: image.size, running, address: self.address };
+        (self.least, self.most) = flight.check(self.place.as_ref())?;
+        self.verify.header(&header, running)?;
+        if !self.active.stays(&self.place.as_ref().config) {
+            return Err(Error::Trial);
         }
-        if self.least < need {
-            return Err(Error::Truncated { have: self.least, need });
+        self.check = Check::new(&header);
+        if let Some(head) = image.head.first_chunk() {
+            self.head = *head;
         }
         Ok(())
     }
 
     /// Where to go on, once the mark was looked at.
-    fn open<F: NorFlash>(&mut self, resume: u32) {
+    fn open<F: NorFlash, E>(&mut self, resume: u32) -> Result<(), Error<E>> {
+        let slots = self.place.as_ref();
+        let unit = F::ERASE_SIZE as u32;
         let end = if self.least == self.most { self.most } else { u32::MAX };
         let complete = resume == end;
-        let mark_sector = self.slot.mark_sector();
         let mut wanted = resume;
         match self.found {
             Found::Blank => {}
-            Found::Requested if complete => {}
+            Found::Requested | Found::Marked if complete => {}
             // The next `apply` erases it without losing a byte.
-            Found::Other if complete && resume <= mark_sector => {}
-            Found::Other | Found::Requested => {
-                self.unclean = mark_sector;
-                wanted = resume.min(mark_sector);
+            Found::Other | Found::Pending(_) if complete && !self.shares_mark::<F>(resume) => {}
+            Found::Requested => {
+                let permanent = slots.config.upgrade == Upgrade::Permanent;
+                return Err(Error::Pending(if permanent { SwapType::Permanent } else { SwapType::Test }));
+            }
+            Found::Pending(swap) if !complete => return Err(Error::Pending(swap)),
+            Found::Foreign => wanted = 0,
+            Found::Other | Found::Pending(_) | Found::Marked => {
+                let mark = slots.mark_unit(unit);
+                wanted = resume.min(mark.saturating_sub(slots.start));
+                (self.unclean, self.clean_from) = (mark, slots.secondary);
             }
         }
         if wanted == end {
             self.writer.start_complete(wanted);
         } else {
-            wanted = self.writer.start_at::<F>(wanted, self.slot.max_image);
+            wanted = self.writer.start_at::<F>(wanted, slots.max_image);
         }
         if wanted == 0 {
-            self.unclean = self.slot.trailer;
+            self.unclean = slots.trailer_unit(unit);
+            self.clean_from = slots.secondary.saturating_add(slots.front(unit));
+            if slots.held > 0 {
+                self.writer.leave_out::<F>(slots.held);
+            }
         }
         self.received = wanted;
+        Ok(())
     }
+
+    /// Whether an image of this length reaches into the erase unit with the mark.
+    fn shares_mark<F: NorFlash>(&self, len: u32) -> bool {
+        let slots = self.place.as_ref();
+        slots.start.saturating_add(len) > slots.mark_unit(F::ERASE_SIZE as u32)
+    }
+
+    /// What the slot's first bytes make of a mark.
+    fn with_head(&self, bytes: &[u8]) -> Found {
+        let slots = self.place.as_ref();
+        let is_blank = bytes.iter().take(slots.held as usize).all(|byte| *byte == slots.config.erased);
+        let is_same = bytes.get(..HEADER_LEN) == Some(&self.head);
+        if slots.held == 0 {
+            // A request without an image: what an overwriting bootloader leaves behind when it is cut, for ever.
+            return if bytes.starts_with(&MAGIC) { self.found } else { Found::Other };
+        }
+        match self.found {
+            Found::Requested if is_same => Found::Requested,
+            Found::Blank if is_same && !slots.mode().has_trailer() => Found::Requested,
+            Found::Requested if is_blank => Found::Marked,
+            found if is_blank => found,
+            found => {
+                let pending = match found {
+                    Found::Pending(_) | Found::Requested => true,
+                    _ => !slots.mode().has_trailer(),
+                };
+                let rules = slots.config.build_number;
+                let runs = self.active.version;
+                let wins = |header: &Header| runs.is_none_or(|runs| header.version.beats(&runs, rules));
+                match Header::parse(bytes) {
+                    Ok(header) if pending && wins(&header) => Found::Pending(SwapType::Test),
+                    _ => Found::Foreign,
+                }
+            }
+        }
+    }
+}
+
+/// A signature in a buffer that was filled by whole reads.
+fn signature<F: NorFlash>(buffer: &[u8], offset: u32, len: u16) -> &[u8] {
+    let skipped = offset.wrapping_sub(align_down(offset, F::READ_SIZE as u32)) as usize;
+    buffer.get(skipped..).and_then(|bytes| bytes.get(..usize::from(len))).unwrap_or(&[])
 }
 
 /// What a call comes to next.
@@ -163,6 +257,8 @@ impl<H: Sha256, const N: usize> Work<'_, H, N> {
 pub(super) enum Step {
     /// Erase what is unclean, then write the input.
     Feed,
+    /// Erase what is unclean, and no more.
+    Clean,
     /// Write what is left in the buffer, then read the image back.
     Flush,
     /// Erase one sector ahead.
@@ -170,57 +266,68 @@ pub(super) enum Step {
     Prepared(bool),
     Read,
     Reading(u32),
-    /// Look at the mark.
+    /// Read the signature before the rest.
+    Sign,
+    Signed,
+    /// Look at the mark, then at the image's first word.
     Look,
     Looked,
-    /// Look at it, write the request unless something is in its way, look again.
+    LookHead,
+    /// Look at them, write the request unless something is in its way, look again.
     Request,
     Seen,
+    SeenHead,
+    Decide,
     Put(usize),
-    /// Erase the trailer from here on, then the first sector.
-    Abort(u32),
+    PutHead,
     Done,
 }
 
 /// The work of one call, operation by operation.
-pub(super) struct WorkPlan<'w, 'a, F, H, const N: usize> {
-    pub(super) work: &'w mut Work<'a, H, N>,
+pub(super) struct WorkPlan<'w, F, H, P, V, const N: usize> {
+    pub(super) work: &'w mut Work<H, P, V, N>,
     pub(super) step: Step,
     pub(super) input: &'w [u8],
     pub(super) flash: PhantomData<fn() -> F>,
 }
 
-impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> {
+impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan for WorkPlan<'_, F, H, P, V, N> {
     fn next(&mut self) -> Option<Op<'_>> {
         let work = &mut *self.work;
-        let Slot { size, sector, .. } = *work.slot;
-        let erase = |from: u32| Some(Op::Erase(from, from.wrapping_add(sector)));
+        let unit = F::ERASE_SIZE as u32;
+        let &Slots { secondary: size, start, held, .. } = work.place.as_ref();
+        let erase = |from: u32| Some(Op::Erase(from, from.wrapping_add(unit)));
+        // What lies behind the slot's end stands for its start.
+        let place = |at: u32| if at < size { at } else { at.wrapping_sub(size) };
         let (at, len) = loop {
             match self.step {
-                Step::Feed if work.unclean < size => {
+                Step::Feed | Step::Clean if work.unclean < work.clean_from => {
                     // The writer is closed: if this fails, all of it is done again.
                     let from = work.unclean;
-                    work.unclean = from.wrapping_add(sector);
-                    return erase(from);
+                    work.unclean = from.wrapping_add(unit);
+                    return erase(place(from));
                 }
                 Step::Flush if !work.writer.pending() => {
                     work.writer.start_complete(work.received);
                     self.step = Step::Read;
                 }
                 Step::Feed | Step::Flush => {
-                    return work.writer.next::<F>(&mut self.input, self.step == Step::Flush);
+                    let last = self.step == Step::Flush;
+                    let mut op = work.writer.next::<F>(&mut self.input, last)?;
+                    op.shift(start);
+                    return Some(op);
                 }
                 Step::Prepare => {
-                    let trailer = work.unclean < size;
-                    self.step = Step::Prepared(trailer);
-                    if trailer {
-                        return erase(work.unclean);
+                    let unclean = work.unclean < work.clean_from;
+                    self.step = Step::Prepared(unclean);
+                    if unclean {
+                        return erase(place(work.unclean));
                     }
-                    return erase(work.writer.unprepared(work.most)?);
+                    return erase(work.writer.unprepared(work.most)?.wrapping_add(start));
                 }
-                Step::Prepared(trailer) => {
-                    if trailer {
-                        work.unclean = work.unclean.wrapping_add(sector);
+                Step::Prepared(unclean) => {
+                    if unclean {
+                        work.unclean = work.unclean.wrapping_add(unit);
                     } else {
                         work.writer.prepared::<F>();
                     }
@@ -229,15 +336,43 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                 Step::Read => {
                     let at = work.check.at();
                     let len = work.received.saturating_sub(at).min(N as u32);
-                    if len == 0 {
-                        return None;
+                    if len > 0 {
+                        self.step = Step::Reading(len);
+                        break (at.wrapping_add(start), align_up(len, F::READ_SIZE as u32) as usize);
                     }
-                    self.step = Step::Reading(len);
-                    break (at, align_up(len, F::READ_SIZE as u32) as usize);
+                    let again = work.check.turn(&mut work.verify);
+                    let sign = V::SIGNATURE > 0 && work.check.signature().is_some() && (!again || V::PURE);
+                    self.step = match (again, sign) {
+                        (_, true) => Step::Sign,
+                        (true, false) => Step::Read,
+                        (false, false) => return None,
+                    };
                 }
                 Step::Reading(len) => {
-                    let bytes = work.writer.buffer().get(..len as usize)?;
-                    work.check.take(&mut work.engine, bytes);
+                    let whole = work.check.at() == 0;
+                    let bytes = work.writer.buffer().get_mut(..len as usize)?;
+                    if whole {
+                        // What is kept back is not in the flash yet.
+                        let kept = work.head.iter().take(held as usize);
+                        bytes.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
+                    }
+                    work.check.take(&mut work.engine, &mut work.verify, work.place.as_ref(), bytes);
+                    self.step = Step::Read;
+                }
+                Step::Sign => {
+                    let (offset, len) = work.check.signature()?;
+                    self.step = if work.check.at() == 0 { Step::Signed } else { Step::Done };
+                    let from = align_down(offset, F::READ_SIZE as u32);
+                    let to = align_up(offset.wrapping_add(u32::from(len)), F::READ_SIZE as u32);
+                    break (from.wrapping_add(start), to.wrapping_sub(from) as usize);
+                }
+                Step::Signed => {
+                    let (offset, len) = work.check.signature()?;
+                    let bytes = signature::<F>(work.writer.buffer(), offset, len);
+                    if let Err(refusal) = work.verify.hashing(bytes) {
+                        work.check.refuse(refusal);
+                        return None;
+                    }
                     self.step = Step::Read;
                 }
                 Step::Look | Step::Request => {
@@ -246,43 +381,64 @@ impl<F: NorFlash, H: Sha256, const N: usize> Plan for WorkPlan<'_, '_, F, H, N> 
                     break (size.wrapping_sub(len as u32), len);
                 }
                 Step::Looked | Step::Seen => {
-                    work.found = Found::of(work.slot, work.writer.buffer().get(..const { mark_read::<F>() })?);
-                    if self.step == Step::Looked {
+                    let seen = self.step == Step::Seen;
+                    let slots = work.place.as_ref();
+                    work.found = if slots.mode().has_trailer() {
+                        Found::of(slots, work.writer.buffer().get(..const { mark_read::<F>() })?)
+                    } else {
+                        Found::Blank
+                    };
+                    let asks = matches!(work.found, Found::Pending(_) | Found::Requested);
+                    self.step = match (held > 0 || asks, seen) {
+                        (false, false) => return None,
+                        (false, true) => Step::Decide,
+                        (true, false) => Step::LookHead,
+                        (true, true) => Step::SeenHead,
+                    };
+                    if held > 0 || asks {
+                        break (start, const { HEADER_LEN.next_multiple_of(F::READ_SIZE) });
+                    }
+                }
+                Step::LookHead | Step::SeenHead => {
+                    work.found = work.with_head(work.writer.buffered());
+                    if self.step == Step::LookHead {
                         return None;
                     }
+                    self.step = Step::Decide;
+                }
+                Step::Decide => {
                     self.step = Step::Put(0);
                     match work.found {
                         Found::Blank => {}
-                        Found::Other if work.received <= work.slot.mark_sector() => {
-                            return erase(work.slot.mark_sector());
+                        Found::Marked => self.step = Step::PutHead,
+                        Found::Other | Found::Pending(_) if !work.shares_mark::<F>(work.received) => {
+                            return erase(work.place.as_ref().mark_unit(unit));
                         }
                         _ => return None,
                     }
                 }
                 Step::Put(piece) => {
-                    let Some(&(from, len)) = work.slot.pieces.get(piece) else {
-                        self.step = Step::Look;
+                    let Some(&(from, len)) = work.place.as_ref().pieces.get(piece) else {
+                        self.step = if held > 0 { Step::PutHead } else { Step::Look };
                         continue;
                     };
                     self.step = Step::Put(piece.wrapping_add(1));
                     if len > 0 {
                         // Drivers with DMA read from RAM.
                         let bytes = work.writer.buffer().get_mut(..usize::from(len))?;
-                        let wanted = work.slot.request.iter().skip(usize::from(from));
+                        let wanted = work.place.as_ref().request.iter().skip(usize::from(from));
                         bytes.iter_mut().zip(wanted).for_each(|(to, from)| *to = *from);
                         let at = size.wrapping_sub(MAX_MARK as u32).wrapping_add(u32::from(from));
                         return Some(Op::Write(at, bytes));
                     }
                 }
-                Step::Abort(from) if from < size => {
-                    self.step = Step::Abort(from.wrapping_add(sector));
-                    return erase(from);
+                Step::PutHead => {
+                    self.step = Step::Look;
+                    let bytes = work.writer.buffer().get_mut(..held as usize)?;
+                    bytes.iter_mut().zip(&work.head).for_each(|(to, from)| *to = *from);
+                    return Some(Op::Write(0, bytes));
                 }
-                Step::Abort(_) => {
-                    self.step = Step::Done;
-                    return erase(0);
-                }
-                Step::Done => return None,
+                Step::Clean | Step::Done => return None,
             }
         };
         Some(Op::Read(at, work.writer.buffer().get_mut(..len)?))

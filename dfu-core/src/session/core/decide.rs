@@ -81,7 +81,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         result: Result<(), T::Error>,
     ) -> Result<bool, SessionError<T::Error>> {
         if let Err(error) = result {
-            let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy);
+            let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
             if matches!(self.stage, Stage::Found | Stage::Suspected) && lasting {
                 // It is not what the record tells of: after a swap, the slot holds the old image.
                 self.restart();

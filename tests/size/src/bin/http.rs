@@ -8,7 +8,7 @@ use core::ops::ControlFlow;
 use dfu_size::{Clock, Engine, Flash, Net};
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::{Begun, Digest, ProgressLog, Request, Update};
-use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slot};
+use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slots};
 use fota_download::{Backoff, Http, download};
 
 #[unsafe(no_mangle)]
@@ -18,13 +18,20 @@ extern "C" fn _start() -> ! {
     })
 }
 
-const SLOT: Slot = Slot::new::<Flash>(0xa000, Config::new(Mode::SwapMove));
+/// The slots as a type: the compiler works with the numbers themselves.
+struct Board;
+
+impl AsRef<Slots> for Board {
+    fn as_ref(&self) -> &Slots {
+        const { &Slots::new::<Flash>(0xa000, Config::new(Mode::SwapMove)) }
+    }
+}
 const MAP: Layout<Flash, 2> = Layout::new([(0x2000, 0xa000), (0xc000, 0x2000)]);
 
 async fn http() -> Option<()> {
     let mut shared = Shared::new(Flash);
     let [slot, log] = shared.split(&MAP);
-    let mut target = McubootTarget::<_, _, 128>::new(slot, Engine, &SLOT).ok()?;
+    let mut target = McubootTarget::<_, _, _, 128>::new(slot, Engine, Board, dfu_size::active()).ok()?;
     let mut log = ProgressLog::<_>::new(log);
     let wanted = black_box(Digest([0; 32]));
     let mut update = Update::new(&mut target, &mut log, Request::of(wanted));

@@ -8,10 +8,10 @@ use core::ops::ControlFlow;
 
 use dfu_size::{Clock, Engine, Flash, Net};
 use dfu_target::{ProgressLog, Session, Staged, Update, Verified};
-use dfu_target_mcuboot::McubootTarget;
+use dfu_target_mcuboot::{McubootTarget, Slots};
 use fota_download::{Backoff, Http, download};
 
-type Target = McubootTarget<'static, Flash, Engine, BUFFER>;
+type Target = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER>;
 type Log = ProgressLog<'static, Flash, RECORD>;
 type T = &'static mut Target;
 type S = &'static mut Log;

@@ -1,0 +1,217 @@
+//! The TLV areas behind an image's payload, byte by byte.
+
+use dfu_target::Digest;
+use dfu_target::image::mcuboot::{TLV_MAGIC, TLV_PROTECTED_MAGIC};
+
+use crate::verify::Entry;
+use crate::{HashKind, Refusal, Slots, Verify};
+
+/// The walk through both areas.
+#[derive(Debug)]
+pub(super) struct Tlvs {
+    /// Where in the file the next byte lies.
+    at: u32,
+    /// Length of the protected area, as long as it is still to come.
+    protected: u32,
+    /// The four bytes that begin an area or an entry, and how many of them are missing still.
+    word: u32,
+    missing: u32,
+    /// Bytes left in this area behind this entry, and in this entry.
+    area: u32,
+    entry: u32,
+    /// This is the area behind the hashed part, the last one.
+    last: bool,
+    hashing: bool,
+    hash: [u8; 32],
+    hash_len: usize,
+}
+
+impl Tlvs {
+    /// From the first byte behind the payload, with a protected area of this length in front.
+    pub(super) fn new(at: u32, protected: u32) -> Self {
+        Self {
+            at,
+            protected,
+            word: 0,
+            missing: 0,
+            area: 0,
+            entry: 0,
+            last: false,
+            hashing: false,
+            hash: [0; 32],
+            hash_len: 0,
+        }
+    }
+
+    /// That was the last byte.
+    pub(super) fn end(&self) -> Result<(), Refusal> {
+        if self.whole() { Ok(()) } else { Err(Refusal::Tlv { offset: self.at }) }
+    }
+
+    pub(super) fn has_hash(&self) -> bool {
+        self.hash_len == self.hash.len()
+    }
+
+    pub(super) fn is_hash(&self, hash: &Digest) -> bool {
+        self.hash == hash.0
+    }
+
+    fn whole(&self) -> bool {
+        self.last && self.area == 0 && self.entry == 0
+    }
+
+    pub(super) fn feed(&mut self, byte: u8, slots: &Slots, verify: &mut impl Verify) -> Result<(), Refusal> {
+        let offset = self.at;
+        self.at = offset.wrapping_add(1);
+        // Nothing follows the last area.
+        if self.whole() {
+            return Err(Refusal::Tlv { offset });
+        }
+        if let Some(left) = self.entry.checked_sub(1) {
+            self.entry = left;
+            if self.hashing {
+                if let Some(place) = self.hash.get_mut(self.hash_len) {
+                    *place = byte;
+                }
+                self.hash_len = self.hash_len.wrapping_add(1);
+            }
+            return verify.value(byte);
+        }
+        self.word = (self.word >> 8) | (u32::from(byte) << 24);
+        self.missing = self.missing.wrapping_sub(1) & 3;
+        if self.missing == 0 {
+            let (tag, len) = (self.word as u16, (self.word >> 16) as u16);
+            let begins = offset.wrapping_sub(HEAD.wrapping_sub(1));
+            if self.area == 0 {
+                return self.open(tag, len).ok_or(Refusal::Tlv { offset: begins });
+            }
+            self.area = self.enter(len).ok_or(Refusal::Tlv { offset: begins })?;
+            self.hashing = slots.config.hash == HashKind::Sha256 && tag == HashKind::Sha256.tlv();
+            if self.hashing {
+                if self.hash_len > 0 {
+                    return Err(Refusal::Twice { offset: begins, tlv: tag });
+                }
+                // A whole one, and none that would have to cover itself.
+                if usize::from(len) != self.hash.len() || !self.last {
+                    return Err(Refusal::Tlv { offset: begins });
+                }
+            }
+            let listed =
+                slots.config.any_tlv || 1_u64.checked_shl(tag.into()).is_some_and(|bit| slots.allowed & bit != 0);
+            if self.last && !listed {
+                return Err(Refusal::NotAllowed { offset: begins, tlv: tag });
+            }
+            return verify.entry(&Entry { tlv: tag, len, protected: !self.last, offset: self.at });
+        }
+        Ok(())
+    }
+
+    /// Begins an entry; what is left of its area behind it, `None`: it would reach out of that.
+    fn enter(&mut self, len: u16) -> Option<u32> {
+        self.entry = u32::from(len);
+        self.area.checked_sub(HEAD)?.checked_sub(self.entry)
+    }
+
+    /// Begins an area; `None`: it cannot be one.
+    fn open(&mut self, tag: u16, len: u16) -> Option<()> {
+        let len = u32::from(len);
+        self.area = len.checked_sub(HEAD)?;
+        if self.protected == 0 {
+            self.last = true;
+            return (tag == TLV_MAGIC).then_some(());
+        }
+        let expected = core::mem::take(&mut self.protected);
+        (tag == TLV_PROTECTED_MAGIC && len == expected).then_some(())
+    }
+}
+
+/// The bytes before an area's first entry, and before an entry's value.
+const HEAD: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Mode};
+    use std::vec::Vec;
+
+    type Flash = dfu_testkit::flash::SimFlash<4, 4096>;
+
+    fn area(magic: u16, entries: &[(u16, &[u8])]) -> Vec<u8> {
+        let body: Vec<u8> = entries
+            .iter()
+            .flat_map(|(tag, data)| [&tag.to_le_bytes()[..], &(data.len() as u16).to_le_bytes(), data].concat())
+            .collect();
+        [&magic.to_le_bytes()[..], &(body.len() as u16).wrapping_add(4).to_le_bytes(), &body].concat()
+    }
+
+    /// The hash that was found, or why not.
+    fn walk(protected: usize, bytes: &[u8]) -> Result<Option<[u8; 32]>, Refusal> {
+        let slots = Slots::new::<Flash>(0x10000, Config::new(Mode::SwapMove));
+        let mut tlvs = Tlvs::new(1000, protected as u32);
+        for byte in bytes {
+            tlvs.feed(*byte, &slots, &mut ())?;
+        }
+        tlvs.end()?;
+        Ok(tlvs.has_hash().then_some(tlvs.hash))
+    }
+
+    #[test]
+    fn both_areas_are_walked_and_the_hash_is_found() {
+        let protected = area(0x6908, &[(0x50, &[7, 0, 0, 0]), (0xa0, &[])]);
+        let rest = area(0x6907, &[(0x10, &[9; 32]), (0x22, &[1; 71])]);
+        let bytes = [&protected[..], &rest].concat();
+        assert_eq!(walk(protected.len(), &bytes), Ok(Some([9; 32])));
+        for len in 0..bytes.len() {
+            let offset = 1000 + len as u32;
+            assert_eq!(walk(protected.len(), &bytes[..len]), Err(Refusal::Tlv { offset }), "cut at {len}");
+        }
+        let longer = [&bytes[..], &[0xff]].concat();
+        let offset = 1000 + bytes.len() as u32;
+        assert_eq!(walk(protected.len(), &longer), Err(Refusal::Tlv { offset }), "a byte behind the end");
+        assert!(walk(protected.len() + 1, &bytes).is_err(), "another length than in the header");
+        assert!(walk(0, &bytes).is_err(), "a protected area that the header does not know of");
+        assert!(walk(36, &rest).is_err(), "a protected area that is missing");
+        assert_eq!(walk(0, &area(0x6907, &[])), Ok(None));
+    }
+
+    #[test]
+    fn a_hash_that_could_be_read_in_two_ways_is_refused() {
+        let twice = area(0x6907, &[(0x10, &[9; 32]), (0x10, &[8; 32])]);
+        assert_eq!(walk(0, &twice), Err(Refusal::Twice { offset: 1040, tlv: 0x10 }));
+        assert!(walk(0, &area(0x6907, &[(0x10, &[9; 31])])).is_err(), "too short");
+        assert!(walk(0, &area(0x6907, &[(0x10, &[9; 33])])).is_err(), "too long");
+        let protected = area(0x6908, &[(0x10, &[9; 32])]);
+        let bytes = [&protected[..], &area(0x6907, &[])].concat();
+        assert!(walk(protected.len(), &bytes).is_err(), "in the area that it would have to cover");
+    }
+
+    #[test]
+    fn an_entry_never_leaves_its_area() {
+        let mut bytes = area(0x6907, &[(0x20, &[1; 8])]);
+        bytes[6] = 9;
+        let refused = Err(Refusal::Tlv { offset: 1004 });
+        assert_eq!(walk(0, &[&bytes[..], &[0; 70]].concat()), refused);
+        bytes[2] = 3;
+        assert_eq!(walk(0, &bytes), Err(Refusal::Tlv { offset: 1000 }), "an area shorter than its own head");
+    }
+
+    #[test]
+    fn any_bytes_are_walked_without_a_fault() {
+        let mut bytes = [0_u8; 600];
+        for seed in 1..2000_u32 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+            bytes.iter_mut().for_each(|byte| {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                *byte = if state & 0x300 == 0 {
+                    state as u8
+                } else {
+                    [0x07, 0x69, 0x10, 0x20, 0, 4, 36, 8][state as usize & 7]
+                };
+            });
+            bytes[..2].copy_from_slice(&[7, 0x69]);
+            let _ = walk(0, &bytes);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::{Align, Encryption, Flag, Mark};
+
+const S: u32 = 0x2_0000;
+const SECTOR: u32 = 4096;
+
+fn try_pair(sizes: [u32; 2], write: u32, unit: u32, config: Config) -> Result<Slots, ConfigError> {
+    Slots::with_geometry(sizes, Flash { write: [write; 2], unit: [unit; 2] }, config)
+}
+
+fn slots(align: Align, mode: Mode, write: u32) -> Slots {
+    try_pair([S; 2], write, SECTOR, Config::new(mode).align(align)).unwrap()
+}
+
+#[test]
+fn table_a3_the_fields_lie_where_mcuboot_has_them() {
+    // Align, distances from the end of the slot: swap_info, copy_done, image_ok, magic block.
+    let table = [(Align::A8, [40, 32, 24, 16]), (Align::A16, [64, 48, 32, 16]), (Align::A32, [128, 96, 64, 32])];
+    for (align, [swap_info, copy_done, image_ok, magic]) in table {
+        for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly] {
+            let config = Config::new(mode).align(align).upgrade(Upgrade::Permanent);
+            let slots = try_pair([S; 2], 8, SECTOR, config).unwrap();
+            assert_eq!([0, 1, 2].map(|nth| slots.from_end(nth)), [swap_info, copy_done, image_ok], "{align:?}");
+            let pieces = slots.pieces.map(|(at, _)| MAX_MARK as u32 - u32::from(at));
+            assert_eq!(pieces, [swap_info, image_ok, magic], "{align:?}");
+            assert_eq!(u32::from(slots.pieces[2].1), magic, "the magic's block ends where the slot ends");
+        }
+    }
+}
+
+#[test]
+fn table_a3_the_trailer_is_as_long_as_mcuboot_has_it() {
+    for (mode, write, align, len) in [
+        (Mode::SwapScratch, 8, Align::A8, 3120),
+        (Mode::SwapMove, 8, Align::A8, 3120),
+        (Mode::OverwriteOnly, 8, Align::A8, 3120),
+        (Mode::DirectXip, 8, Align::A8, 3120),
+        (Mode::SwapOffset, 8, Align::A8, 2104),
+        (Mode::SwapMove, 1, Align::A8, 432),
+        (Mode::SwapOffset, 1, Align::A8, 312),
+        (Mode::SwapMove, 16, Align::A16, 6224),
+        (Mode::SwapScratch, 32, Align::A32, 12448),
+        (Mode::SwapOffset, 32, Align::A32, 8384),
+    ] {
+        assert_eq!(slots(align, mode, write).trailer(), len, "{mode:?} {write} {align:?}");
+    }
+    // Keys: two slots' worth, each in whole alignments.
+    let with = |config: Config| try_pair([S; 2], 8, SECTOR, config).unwrap().trailer() - 3120;
+    let config = Config::new(Mode::SwapMove);
+    assert_eq!(with(config.encryption(Encryption::Aes128)), 32);
+    assert_eq!(with(config.encryption(Encryption::Aes256)), 64);
+    assert_eq!(with(config.encryption(Encryption::Aes128).key_space(113)), 240);
+    assert_eq!(with(config.key_space(113)), 0, "without encryption there are no keys");
+}
+
+#[test]
+fn table_a6_the_largest_image_is_the_one_that_mcuboot_still_takes() {
+    // 128 KiB slots, 4 KiB sectors, 128 sectors: observed on MCUboot's own code.
+    for (align, write, mode, max) in [
+        (Align::A8, 8, Mode::SwapScratch, 127_952),
+        (Align::A8, 8, Mode::SwapMove, 122_880),
+        (Align::A8, 8, Mode::SwapOffset, 122_880),
+        (Align::A8, 8, Mode::OverwriteOnly, 131_032),
+        (Align::A8, 8, Mode::DirectXip, 131_032),
+        (Align::A8, 8, Mode::DirectXipRevert, 131_032),
+        (Align::A8, 8, Mode::RamLoad, 131_032),
+        (Align::A8, 8, Mode::RamLoadRevert, 131_032),
+        (Align::A16, 16, Mode::OverwriteOnly, S - 64),
+        (Align::A32, 32, Mode::OverwriteOnly, S - 128),
+        (Align::A32, 32, Mode::SwapMove, 110_592),
+        (Align::A32, 32, Mode::SwapScratch, 118_528),
+        (Align::A32, 32, Mode::SwapOffset, 114_688),
+        (Align::A16, 16, Mode::SwapMove, 118_784),
+    ] {
+        assert_eq!(slots(align, mode, write).max_image(), max, "{align:?} {mode:?}");
+    }
+    let pair = |mode, sizes| try_pair(sizes, 8, SECTOR, Config::new(mode)).unwrap().max_image();
+    assert_eq!(pair(Mode::SwapMove, [S, S - SECTOR]), 122_880);
+    assert_eq!(pair(Mode::SwapOffset, [S, S + SECTOR]), 126_976);
+}
+
+#[test]
+fn a_larger_sector_than_the_flashs_own_counts() {
+    // 16 KiB sectors on flash that erases 4 KiB at once.
+    let config = |mode| Config::new(mode).sector(0x4000);
+    let max = |mode| try_pair([S; 2], 8, SECTOR, config(mode)).unwrap().max_image();
+    assert_eq!(max(Mode::SwapMove), S - 2 * 0x4000);
+    assert_eq!(try_pair([S; 2], 8, SECTOR, config(Mode::SwapOffset)).unwrap().start(), 0x4000);
+    assert_eq!(try_pair([S; 2], 8, 0x8000, config(Mode::SwapMove)).unwrap_err(), ConfigError::SectorSize);
+}
+
+#[test]
+fn table_a7_slots_that_would_never_swap_are_refused() {
+    use ConfigError::{Pair, Scratch, Sectors, SingleSlot, Size, TooManySectors, WriteSize};
+    let refused = |sizes, write, unit, config| try_pair(sizes, write, unit, config).unwrap_err();
+    let config = Config::new(Mode::SwapMove);
+    assert_eq!(refused([S + 8; 2], 4, SECTOR, config), Size);
+    assert_eq!(refused([0; 2], 4, SECTOR, config), Size);
+    assert_eq!(refused([8192; 2], 4, SECTOR, config), Size);
+    assert_eq!(refused([S; 2], 16, SECTOR, config), WriteSize);
+    assert_eq!(refused([S; 2], 12, SECTOR, config.align(Align::A16)), WriteSize);
+    assert_eq!(refused([S; 2], 4, 64, config.max_sectors(4096)), ConfigError::SectorSize);
+    assert_eq!(refused([S; 2], 4, SECTOR, config.max_sectors(31)), TooManySectors);
+    assert!(try_pair([S; 2], 4, SECTOR, config.max_sectors(32)).is_ok());
+    assert_eq!(refused([S; 2], 4, SECTOR, Config::new(Mode::SingleSlot)), SingleSlot);
+
+    // By mode: how much larger the secondary slot may be than the primary, in sectors.
+    for (mode, fitting) in [
+        (Mode::SwapMove, &[-1, 0][..]),
+        (Mode::SwapOffset, &[0, 1]),
+        (Mode::SwapScratch, &[0]),
+        (Mode::OverwriteOnly, &[0]),
+    ] {
+        for more in -3..=3_i32 {
+            let secondary = (S as i32 + more * SECTOR as i32) as u32;
+            let made = try_pair([S, secondary], 4, SECTOR, Config::new(mode)).map(|_| ());
+            assert_eq!(made, if fitting.contains(&more) { Ok(()) } else { Err(Pair) }, "{mode:?} {more}");
+        }
+    }
+
+    // Different sectors are for scratch alone, and in multiples.
+    for (mode, units, fit) in [
+        (Mode::SwapMove, [4096, 8192], Err(Sectors)),
+        (Mode::SwapOffset, [8192, 4096], Err(Sectors)),
+        (Mode::SwapScratch, [4096, 8192], Ok(())),
+        (Mode::OverwriteOnly, [8192, 4096], Ok(())),
+        (Mode::SwapScratch, [0x3000, 0x2000], Err(Sectors)),
+    ] {
+        let made = Slots::with_geometry([0x18000; 2], Flash { write: [4; 2], unit: units }, Config::new(mode));
+        assert_eq!(made.map(|_| ()), fit, "{mode:?} {units:?}");
+    }
+    let scratch = |bytes| try_pair([S; 2], 4, SECTOR, Config::new(Mode::SwapScratch).scratch(bytes)).map(|_| ());
+    assert_eq!((scratch(SECTOR), scratch(3 * SECTOR)), (Ok(()), Ok(())));
+    assert_eq!((scratch(2048), scratch(SECTOR + 512)), (Err(Scratch), Err(Scratch)));
+}
+
+#[test]
+fn encrypted_images_are_not_run_in_place() {
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert] {
+        let config = Config::new(mode).encryption(Encryption::Aes128);
+        assert_eq!(try_pair([S; 2], 4, SECTOR, config).unwrap_err(), ConfigError::Encryption);
+    }
+}
+
+#[test]
+fn a_request_reads_back_as_one_and_the_old_bytes_do_not() {
+    for align in [Align::A8, Align::A16, Align::A32] {
+        for (upgrade, image_ok, swap) in
+            [(Upgrade::Test, Flag::Unset, SwapType::Test), (Upgrade::Permanent, Flag::Set, SwapType::Permanent)]
+        {
+            let config = Config::new(Mode::SwapMove).align(align).upgrade(upgrade).index(1);
+            let slots = try_pair([S; 2], 4, SECTOR, config).unwrap();
+            let mut bytes = slots.request;
+            let wanted = Mark { magic: Flag::Set, image_ok, copy_done: Flag::Unset, swap: Some(swap) };
+            assert_eq!(slots.read(&bytes), wanted);
+            assert_eq!(wanted.asks(), Some(swap));
+            bytes[MAX_MARK - 1] = 0xff;
+            assert_eq!(slots.read(&bytes).magic, Flag::Bad);
+            bytes.fill(0xff);
+            let unset = Mark { magic: Flag::Unset, image_ok: Flag::Unset, copy_done: Flag::Unset, swap: None };
+            assert_eq!(slots.read(&bytes), unset);
+            assert_eq!(slots.read(&[]).magic, Flag::Bad);
+        }
+    }
+}
+
+#[test]
+fn a_request_never_says_that_a_copy_is_done() {
+    for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly, Mode::DirectXipRevert] {
+        for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+            let slots = try_pair([S; 2], 4, SECTOR, Config::new(mode).upgrade(upgrade)).unwrap();
+            assert_eq!(slots.read(&slots.request).copy_done, Flag::Unset, "{mode:?}");
+            let copy_done = MAX_MARK as u32 - slots.from_end(1);
+            let touches = |(at, len): &(u8, u8)| (u32::from(*at)..u32::from(at + len)).contains(&copy_done);
+            assert!(!slots.pieces.iter().any(touches), "{mode:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! [`Verify`]: what is asked of an image beyond its layout, its size and its SHA-256.
+
+use dfu_target::Digest;
+use dfu_target::image::mcuboot::{Header, Version};
+
+use crate::{HashKind, Refusal};
+
+/// What is asked of an image beyond its layout, its size and its SHA-256. `()` asks nothing more;
+/// [`Rules`](crate::Rules) asks what MCUboot can ask; an implementation of one's own may ask for anything.
+///
+/// ```text
+///  first bytes  ─► header             before anything is erased
+///  read back    ─► start ─► entry, value* ... entry, value* ─► walked      the TLVs, in their order
+///                  (hashing) ─► update ... update ─► finish                the bytes that the hash covers
+/// ```
+pub trait Verify {
+    /// The longest signature in bytes; 0: none is looked at.
+    const SIGNATURE: usize = 0;
+
+    /// Whether [`hashing`](Self::hashing) wants the signature before the first byte.
+    const PURE: bool = false;
+
+    /// The hash it checks; that of the configuration has to be this or SHA-256.
+    const HASH: HashKind = HashKind::Sha256;
+
+    /// The header, and the version that runs, if it is known. Nothing was erased yet.
+    fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
+        let _ = (header, running);
+        Ok(())
+    }
+
+    /// Another reading of the TLVs begins.
+    fn start(&mut self) {}
+
+    /// An entry begins.
+    fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let _ = entry;
+        Ok(())
+    }
+
+    /// The next byte of its value.
+    fn value(&mut self, byte: u8) -> Result<(), Refusal> {
+        let _ = byte;
+        Ok(())
+    }
+
+    /// That was the last entry: where the signature lies that is to be checked, as offset and length in the file.
+    fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
+        Ok(None)
+    }
+
+    /// The signature, for a verifier that is [`PURE`](Self::PURE).
+    fn hashing(&mut self, signature: &[u8]) -> Result<(), Refusal> {
+        let _ = signature;
+        Ok(())
+    }
+
+    /// The next of the bytes that the hash covers.
+    fn update(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
+    /// The verdict, with the SHA-256 of those bytes; `true`: a signature was found right. Not asked for encrypted
+    /// images, whose hash and signature are over the plain bytes.
+    fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+        let _ = (sha256, signature);
+        Ok(false)
+    }
+}
+
+impl Verify for () {}
+
+/// A TLV, without its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Entry {
+    /// Its type.
+    pub tlv: u16,
+    /// The length of its value in bytes.
+    pub len: u16,
+    /// Whether the hash covers it. Decisions are to be made by such entries alone.
+    pub protected: bool,
+    /// Where in the file its value begins.
+    pub offset: u32,
+}
