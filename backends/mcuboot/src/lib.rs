@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod mark;
 mod running;
+pub mod signature;
 mod slot;
 mod target;
 
