@@ -2,7 +2,7 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size fixtures readme test sweep
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device fixtures readme test sweep
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool.
 # What it could not get it names; the job is then left out (status 77), or fails where CI=true.
@@ -28,13 +28,17 @@ sets=(
   'dfu-target:sha2,alloc,defmt'
   'dfu-target-mcuboot:'
   'dfu-target-mcuboot:defmt'
+  'dfu-target-mcuboot:p256'
+  'dfu-target-mcuboot:ed25519'
+  'dfu-target-mcuboot:rsa'
+  'dfu-target-mcuboot:p256,ed25519,rsa,defmt'
   'fota-download:'
   'fota-download:http'
   'fota-download:http,defmt'
   'fota-download:http,log'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 readme:3000 sweep:2400)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 readme:3000 sweep:2400)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -104,6 +108,13 @@ job_size() {
   need readelf binutils
   need python3 python3
   run tests/size/run.sh
+}
+
+# Of the signature schemes: what they take on a Cortex-M33, and that its code, in part another than the host's, is right.
+job_device() {
+  need_rust '' "$target"
+  need qemu-system-arm qemu-system-arm
+  run tests/size/device.sh
 }
 
 job_fixtures() {

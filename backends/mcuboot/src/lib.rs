@@ -12,7 +12,9 @@ mod mark;
 mod preflight;
 mod refusal;
 mod running;
+pub mod signature;
 mod slots;
+mod status;
 mod target;
 mod verify;
 
@@ -23,5 +25,6 @@ pub use mark::{Flag, Mark, SwapType};
 pub use refusal::Refusal;
 pub use running::{ConfirmError, Running, RunningState};
 pub use slots::{ConfigError, Slots};
+pub use status::{Side, State, Status, View};
 pub use target::McubootTarget;
 pub use verify::{Entry, Verify};

@@ -72,7 +72,7 @@ impl Slots {
     /// Reads a mark: the last bytes of a slot, 128 or as many as there are.
     pub fn read(&self, mark: &[u8]) -> Mark {
         let flag = |nth: u32| {
-            let at = mark.len().checked_sub(self.from_end(nth) as usize);
+            let at = mark.len().checked_sub(self.distance(nth) as usize);
             at.and_then(|at| mark.get(at)).copied()
         };
         let state = |byte| match byte {

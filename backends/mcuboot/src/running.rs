@@ -116,12 +116,12 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
                 *first = SET;
             }
             let word = word.get(..F::WRITE_SIZE).unwrap_or(&[]);
-            let at = self.region.size().saturating_sub(self.place.as_ref().from_end(IMAGE_OK));
+            let at = self.region.size().saturating_sub(self.place.as_ref().distance(IMAGE_OK));
             self.region.write(at, word).await.map_err(ConfirmError::Flash)?;
         }
         if state == RunningState::Factory {
             let slots = *self.place.as_ref();
-            let len = slots.from_end(IMAGE_OK).saturating_sub(config.align.bytes());
+            let len = slots.distance(IMAGE_OK).saturating_sub(config.align.bytes());
             let magic = slots.request.get(MAX_MARK.saturating_sub(len as usize)..).unwrap_or(&[]);
             let at = self.region.size().saturating_sub(len);
             self.region.write(at, magic).await.map_err(ConfirmError::Flash)?;

@@ -140,7 +140,7 @@ impl Slots {
     }
 
     /// How far from the slot's end the field lies that is the `nth` of the mark: swap_info, copy_done, image_ok.
-    pub(crate) const fn from_end(&self, nth: u32) -> u32 {
+    pub(crate) const fn distance(&self, nth: u32) -> u32 {
         (self.mark_len as u32).saturating_sub(self.config.align.bytes().saturating_mul(nth))
     }
 }

@@ -20,7 +20,7 @@ fn table_a3_the_fields_lie_where_mcuboot_has_them() {
         for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly] {
             let config = Config::new(mode).align(align).upgrade(Upgrade::Permanent);
             let slots = try_pair([S; 2], 8, SECTOR, config).unwrap();
-            assert_eq!([0, 1, 2].map(|nth| slots.from_end(nth)), [swap_info, copy_done, image_ok], "{align:?}");
+            assert_eq!([0, 1, 2].map(|nth| slots.distance(nth)), [swap_info, copy_done, image_ok], "{align:?}");
             let pieces = slots.pieces.map(|(at, _)| MAX_MARK as u32 - u32::from(at));
             assert_eq!(pieces, [swap_info, image_ok, magic], "{align:?}");
             assert_eq!(u32::from(slots.pieces[2].1), magic, "the magic's block ends where the slot ends");
@@ -170,7 +170,7 @@ fn a_request_never_says_that_a_copy_is_done() {
         for upgrade in [Upgrade::Test, Upgrade::Permanent] {
             let slots = try_pair([S; 2], 4, SECTOR, Config::new(mode).upgrade(upgrade)).unwrap();
             assert_eq!(slots.read(&slots.request).copy_done, Flag::Unset, "{mode:?}");
-            let copy_done = MAX_MARK as u32 - slots.from_end(1);
+            let copy_done = MAX_MARK as u32 - slots.distance(1);
             let touches = |(at, len): &(u8, u8)| (u32::from(*at)..u32::from(at + len)).contains(&copy_done);
             assert!(!slots.pieces.iter().any(touches), "{mode:?}");
         }

@@ -1,0 +1,15 @@
+//! Ed25519 over the image's hash.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use dfu_target_mcuboot::signature::{Ed25519, Scheme};
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    dfu_size::run(async {
+        let [key, hash, signature] = [(); 3].map(|()| black_box(dfu_size::bytes()));
+        let _ = black_box(Ed25519.finish(key, hash, signature));
+    })
+}
