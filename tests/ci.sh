@@ -28,6 +28,7 @@ sets=(
   'dfu-target:sha2,alloc,defmt'
   'dfu-target-mcuboot:'
   'dfu-target-mcuboot:defmt'
+  'dfu-target-mcuboot:sha2'
   'dfu-target-mcuboot:p256'
   'dfu-target-mcuboot:ed25519'
   'dfu-target-mcuboot:rsa'

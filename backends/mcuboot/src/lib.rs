@@ -11,6 +11,7 @@ mod error;
 mod mark;
 mod preflight;
 mod refusal;
+mod rules;
 mod running;
 pub mod signature;
 mod slots;
@@ -23,6 +24,9 @@ pub use config::{Align, Config, Encryption, HashKind, Mode, Upgrade};
 pub use error::Error;
 pub use mark::{Flag, Mark, SwapType};
 pub use refusal::Refusal;
+pub use rules::{ImageHash, Rules, Unsigned, VersionRule};
+#[cfg(feature = "sha2")]
+pub use rules::{Sha384, Sha512};
 pub use running::{ConfirmError, Running, RunningState};
 pub use slots::{ConfigError, Slots};
 pub use status::{Side, State, Status, View};
