@@ -1,7 +1,8 @@
-//! Checks an image by what it carries: its TLVs first, then its hash in one pass. No I/O.
+//! Checks an image by what it carries, in one pass. No I/O.
 
 mod tlvs;
 
+use dfu_target::flash::align_down;
 use dfu_target::image::mcuboot::Header;
 use dfu_target::target::Assurance;
 use dfu_target::{Digest, Sha256};
@@ -9,7 +10,8 @@ use dfu_target::{Digest, Sha256};
 use self::tlvs::Tlvs;
 use crate::{HashKind, Refusal, Slots, Verify};
 
-/// What is found out about an image while its bytes go by: twice, its end and then all of it.
+/// What is found out about an image while its bytes go by: once, or, where the signature is wanted before the first
+/// byte, its end and then all of it.
 #[derive(Debug)]
 pub(crate) struct Check {
     /// Where the TLVs begin, and where the part ends that the image's hash covers.
@@ -17,18 +19,13 @@ pub(crate) struct Check {
     hashed_to: u32,
     encrypted: bool,
     at: u32,
-    phase: Phase,
+    /// The end goes by alone, before the rest.
+    ahead: bool,
     tlvs: Tlvs,
+    refused: Option<Refusal>,
     /// Where the signature lies that is to be checked.
     signature: Option<(u32, u16)>,
     hash: Option<Digest>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Walk,
-    Hash,
-    Refused(Refusal),
 }
 
 impl Check {
@@ -38,41 +35,33 @@ impl Check {
             hashed_to: header.hashed_len(),
             encrypted: header.is_encrypted(),
             at: 0,
-            phase: Phase::Walk,
+            ahead: false,
             tlvs: Tlvs::new(0, 0),
+            refused: None,
             signature: None,
             hash: None,
         }
     }
 
-    /// Begins with the TLVs.
-    pub(crate) fn restart(&mut self, from: u32, verify: &mut impl Verify) {
-        self.at = from;
-        self.phase = Phase::Walk;
-        self.hash = None;
+    /// Begins with what is wanted first, at a whole number of reads.
+    pub(crate) fn restart<V: Verify>(&mut self, read_size: u32, verify: &mut V) {
+        self.at = if V::PURE { align_down(self.tlvs_at, read_size) } else { 0 };
+        self.ahead = V::PURE;
         self.tlvs = Tlvs::new(self.tlvs_at, self.hashed_to.wrapping_sub(self.tlvs_at));
+        self.refused = None;
+        self.signature = None;
+        self.hash = None;
         verify.start();
     }
 
-    /// Where the TLVs begin.
-    pub(crate) fn tlvs_at(&self) -> u32 {
-        self.tlvs_at
-    }
-
-    /// From where on it wants bytes.
-    pub(crate) fn at(&self) -> u32 {
-        self.at
+    /// From where on it wants bytes; `None`: none, because the image is refused already.
+    pub(crate) fn at(&self) -> Option<u32> {
+        if self.refused.is_none() { Some(self.at) } else { None }
     }
 
     /// Takes the image's next bytes.
-    pub(crate) fn take(&mut self, engine: &mut impl Sha256, verify: &mut impl Verify, slots: &Slots, bytes: &[u8]) {
-        if self.phase == Phase::Walk {
-            let skip = self.tlvs_at.saturating_sub(self.at) as usize;
-            let fed = bytes.iter().skip(skip).try_for_each(|byte| self.tlvs.feed(*byte, slots, verify));
-            if let Err(refusal) = fed {
-                self.phase = Phase::Refused(refusal);
-            }
-        } else {
+    pub(crate) fn take<V: Verify>(&mut self, engine: &mut impl Sha256, verify: &mut V, slots: &Slots, bytes: &[u8]) {
+        if !self.ahead {
             let hashed = self.hashed_to.saturating_sub(self.at) as usize;
             // The image's own hash is of what comes before, if the hashed part ends here.
             let (before, after) = bytes.split_at_checked(hashed).unwrap_or((bytes, &[]));
@@ -83,30 +72,26 @@ impl Check {
             }
             engine.update(after);
         }
+        if self.ahead || !V::PURE {
+            let skip = self.tlvs_at.saturating_sub(self.at) as usize;
+            let fed = bytes.iter().skip(skip).try_for_each(|byte| self.tlvs.feed(*byte, slots, verify));
+            self.refused = fed.err();
+        }
         self.at = self.at.saturating_add(bytes.len() as u32);
     }
 
     /// All bytes of this round were taken; `true`: the whole image is to come, from its first byte.
-    pub(crate) fn turn(&mut self, verify: &mut impl Verify) -> bool {
-        if self.phase != Phase::Walk {
-            return false;
-        }
-        let walked = match self.tlvs.end() {
-            Ok(()) => verify.walked(),
-            Err(refusal) => Err(refusal),
-        };
-        match walked {
-            Ok(signature) => {
-                self.signature = signature;
-                self.phase = Phase::Hash;
-                self.at = 0;
-                true
-            }
-            Err(refusal) => {
-                self.phase = Phase::Refused(refusal);
-                false
+    pub(crate) fn turn<V: Verify>(&mut self, verify: &mut V) -> bool {
+        if self.ahead || !V::PURE {
+            match self.tlvs.end().and_then(|()| verify.walked()) {
+                Ok(signature) => self.signature = signature,
+                Err(refusal) => self.refused = Some(refusal),
             }
         }
+        if self.ahead {
+            self.at = 0;
+        }
+        core::mem::take(&mut self.ahead)
     }
 
     /// Where the signature lies, if one is to be checked that can be.
@@ -116,7 +101,7 @@ impl Check {
 
     /// Something else speaks against the image.
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
-        self.phase = Phase::Refused(refusal);
+        self.refused = Some(refusal);
     }
 
     /// The verdict, after the last byte. What is encrypted has its hash over the plain image.
@@ -126,17 +111,15 @@ impl Check {
         verify: &mut impl Verify,
         signature: &[u8],
     ) -> Result<Assurance, Refusal> {
-        if let Phase::Refused(refusal) = self.phase {
+        if let Some(refusal) = self.refused {
             return Err(refusal);
         }
-        if slots.config.hash == HashKind::Sha256 && !self.tlvs.has_hash() {
+        let sha256 = slots.config.hash == HashKind::Sha256;
+        if sha256 && !self.tlvs.has_hash() {
             return Err(Refusal::NoHash);
         }
-        let Some(hash) = &self.hash else { return Ok(Assurance::None) };
-        if self.encrypted {
-            return Ok(Assurance::None);
-        }
-        if slots.config.hash == HashKind::Sha256 && !self.tlvs.is_hash(hash) {
+        let Some(hash) = self.hash.as_ref().filter(|_| !self.encrypted) else { return Ok(Assurance::None) };
+        if sha256 && !self.tlvs.is_hash(hash) {
             return Err(Refusal::Hash);
         }
         Ok(if verify.finish(hash, signature)? { Assurance::Signature } else { Assurance::Hash })

@@ -156,7 +156,7 @@ impl<'r, D, S> Rules<'r, D, S> {
     }
 }
 
-impl<D: ImageHash, S: Scheme> Rules<'_, D, S> {
+impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
     /// A whole entry came.
     fn take(&mut self) -> Result<(), Refusal> {
         let Found { entry, ref value, filled, .. } = self.found;
@@ -171,9 +171,11 @@ impl<D: ImageHash, S: Scheme> Rules<'_, D, S> {
                 }
                 let mut hash = [0; LONGEST_VALUE];
                 self.found.key = self.keys.iter().position(|key| {
-                    self.hash.start();
-                    self.hash.update(key);
-                    self.hash.finish(&mut hash);
+                    // The other one may be amid the image.
+                    let mut engine = self.hash.clone();
+                    engine.start();
+                    engine.update(key);
+                    engine.finish(&mut hash);
                     hash.get(..filled) == Some(value)
                 });
             }
@@ -237,7 +239,7 @@ impl<D: ImageHash, S: Scheme> Rules<'_, D, S> {
     }
 }
 
-impl<D: ImageHash, S: Scheme> Verify for Rules<'_, D, S> {
+impl<D: ImageHash + Clone, S: Scheme> Verify for Rules<'_, D, S> {
     const SIGNATURE: usize = S::LONGEST;
     const PURE: bool = S::PURE;
     const HASH: HashKind = if S::PURE { HashKind::Pure } else { D::KIND };
@@ -255,6 +257,7 @@ impl<D: ImageHash, S: Scheme> Verify for Rules<'_, D, S> {
 
     fn start(&mut self) {
         self.found = Found::NOTHING;
+        self.hash.start();
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
@@ -291,7 +294,6 @@ impl<D: ImageHash, S: Scheme> Verify for Rules<'_, D, S> {
         if S::LONGEST > 0 && (found.signature.is_none() || found.pure != S::PURE) {
             return Err(Refusal::Unsigned);
         }
-        self.hash.start();
         Ok(found.signature.map(|(_, offset, len)| (offset, len)))
     }
 

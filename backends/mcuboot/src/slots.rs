@@ -45,8 +45,6 @@ pub struct Slots {
     pub(crate) trailer: u32,
     pub(crate) max_image: u32,
     pub(crate) flags: Flags,
-    /// A bit for each type of TLV that may be where the hash does not cover it.
-    pub(crate) allowed: u64,
     /// Geometry, mode and index as one number.
     pub(crate) identity: u32,
     /// The last bytes of the slot as a request leaves them, of which `mark_len` count.

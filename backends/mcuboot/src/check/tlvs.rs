@@ -96,8 +96,7 @@ impl Tlvs {
                     return Err(Refusal::Tlv { offset: begins });
                 }
             }
-            let listed =
-                slots.config.any_tlv || 1_u64.checked_shl(tag.into()).is_some_and(|bit| slots.allowed & bit != 0);
+            let listed = slots.config.any_tlv || is_listed(tag) || slots.config.hash == HashKind::Pure && tag == SIG_PURE;
             if self.last && !listed {
                 return Err(Refusal::NotAllowed { offset: begins, tlv: tag });
             }
@@ -124,6 +123,14 @@ impl Tlvs {
         (tag == TLV_PROTECTED_MAGIC && len == expected).then_some(())
     }
 }
+
+/// MCUboot's list of what may be where the hash does not cover it: keys, hashes, signatures, wrapped keys.
+fn is_listed(tag: u16) -> bool {
+    matches!(tag, 0x01 | 0x02 | 0x10..=0x12 | 0x20..=0x24 | 0x30..=0x34)
+}
+
+/// Says that a signature is over the image itself: listed only by a bootloader for such.
+const SIG_PURE: u16 = 0x25;
 
 /// The bytes before an area's first entry, and before an entry's value.
 const HEAD: u32 = 4;

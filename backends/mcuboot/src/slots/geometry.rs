@@ -5,7 +5,7 @@ use dfu_target::flash::align_up;
 use super::{ConfigError, Slots, mix};
 use crate::mark::{MAGIC, MAGIC_END, MAGIC_LEN, MAX_MARK, SET, SwapType};
 use crate::preflight::Flags;
-use crate::{Config, HashKind, Mode, Upgrade};
+use crate::{Config, Mode, Upgrade};
 
 /// What is known of the flash of the primary and the secondary slot.
 pub(super) struct Flash {
@@ -91,7 +91,6 @@ impl Slots {
             trailer: longest,
             max_image,
             flags: Flags::of(&config),
-            allowed: allowed(&config),
             identity,
             request,
             mark_len: mark_len as usize,
@@ -102,23 +101,6 @@ impl Slots {
 
 const fn least(one: u32, other: u32) -> u32 {
     if one < other { one } else { other }
-}
-
-/// MCUboot's list of TLVs that may be where the hash does not cover them: keys, hashes, signatures, wrapped keys.
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Constants, checked by the compiler.
-const fn allowed(config: &Config) -> u64 {
-    const LISTED: [u16; 15] =
-        [0x01, 0x02, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x30, 0x31, 0x32, 0x33, 0x34];
-    if config.any_tlv {
-        return u64::MAX;
-    }
-    let mut allowed = if matches!(config.hash, HashKind::Pure) { 1 << 0x25 } else { 0 };
-    let mut i = 0;
-    while i < LISTED.len() {
-        allowed |= 1 << LISTED[i];
-        i += 1;
-    }
-    allowed
 }
 
 /// Status words for each sector. Where nothing is swapped MCUboot counts three all the same.

@@ -88,8 +88,7 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
                 if !self.writer.end() && !self.writer.close() {
                     return Err(Error::Closed);
                 }
-                let from = align_down(self.check.tlvs_at(), F::READ_SIZE as u32);
-                self.check.restart(from, &mut self.verify);
+                self.check.restart(F::READ_SIZE as u32, &mut self.verify);
                 self.engine.start();
                 (Step::Flush, &[])
             }
@@ -334,22 +333,23 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                     self.step = Step::Done;
                 }
                 Step::Read => {
-                    let at = work.check.at();
+                    let at = work.check.at()?;
                     let len = work.received.saturating_sub(at).min(N as u32);
                     if len > 0 {
                         self.step = Step::Reading(len);
                         break (at.wrapping_add(start), align_up(len, F::READ_SIZE as u32) as usize);
                     }
                     let again = work.check.turn(&mut work.verify);
-                    let sign = V::SIGNATURE > 0 && work.check.signature().is_some() && (!again || V::PURE);
-                    self.step = match (again, sign) {
-                        (_, true) => Step::Sign,
-                        (true, false) => Step::Read,
-                        (false, false) => return None,
+                    self.step = if V::SIGNATURE > 0 && work.check.signature().is_some() {
+                        Step::Sign
+                    } else if again {
+                        Step::Read
+                    } else {
+                        return None;
                     };
                 }
                 Step::Reading(len) => {
-                    let whole = work.check.at() == 0;
+                    let whole = work.check.at() == Some(0);
                     let bytes = work.writer.buffer().get_mut(..len as usize)?;
                     if whole {
                         // What is kept back is not in the flash yet.
@@ -361,7 +361,7 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                 }
                 Step::Sign => {
                     let (offset, len) = work.check.signature()?;
-                    self.step = if work.check.at() == 0 { Step::Signed } else { Step::Done };
+                    self.step = if work.check.at() == Some(0) { Step::Signed } else { Step::Done };
                     let from = align_down(offset, F::READ_SIZE as u32);
                     let to = align_up(offset.wrapping_add(u32::from(len)), F::READ_SIZE as u32);
                     break (from.wrapping_add(start), to.wrapping_sub(from) as usize);
