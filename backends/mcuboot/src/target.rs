@@ -107,8 +107,8 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
     /// # Power and cancellation
     ///
     /// One sector is erased, or a few. A cut leaves it pending or withdrawn.
-    pub async fn withdraw(&mut self) -> Result<(), Error<RegionError<F::Error>>> {
-        self.go(&mut Job::Withdraw).await
+    pub fn withdraw(&mut self) -> impl Future<Output = Result<(), Error<RegionError<F::Error>>>> {
+        self.go(Job::Withdraw)
     }
 
     /// Gives the region and the engine back.
@@ -117,15 +117,11 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
     }
 
     /// The one place that awaits.
-    async fn go(&mut self, job: &mut Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
-        let (step, input) = self.work.start::<F, _>(job)?;
+    async fn go(&mut self, mut job: Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
+        let (step, input) = self.work.start::<F, _>(&job)?;
         let mut plan = WorkPlan { work: &mut self.work, step, input, flash: PhantomData::<fn() -> F> };
         self.region.run(&mut plan).await.map_err(Error::Flash)?;
-        self.work.end::<F, _>(job)
-    }
-
-    async fn go_call(&mut self, call: Call<'_>) -> Result<(), Error<RegionError<F::Error>>> {
-        self.go(&mut Job::Call(call)).await
+        self.work.end::<F, _>(&mut job)
     }
 }
 
@@ -175,6 +171,6 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
     }
 
     fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
-        self.go_call(call)
+        self.go(Job::Call(call))
     }
 }
