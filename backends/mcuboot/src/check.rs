@@ -8,6 +8,7 @@ use dfu_target::target::Assurance;
 use dfu_target::{Digest, Sha256};
 
 use self::tlvs::Tlvs;
+use crate::refusal::TlvFault;
 use crate::{HashKind, Refusal, Slots, Verify};
 
 /// What is found out about an image while its bytes go by: once, or, where the signature is wanted before the first
@@ -83,7 +84,9 @@ impl Check {
     /// All bytes of this round were taken; `true`: the whole image is to come, from its first byte.
     pub(crate) fn turn<V: Verify>(&mut self, verify: &mut V) -> bool {
         if self.ahead || !V::PURE {
-            match self.tlvs.end().and_then(|()| verify.walked()) {
+            let walked =
+                if self.tlvs.whole() { verify.walked() } else { Err(self.tlvs.refusal(TlvFault::Damaged)) };
+            match walked {
                 Ok(signature) => self.signature = signature,
                 Err(refusal) => self.refused = Some(refusal),
             }

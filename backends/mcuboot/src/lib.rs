@@ -23,7 +23,7 @@ pub use active::Active;
 pub use config::{Align, Config, Encryption, HashKind, Mode, Upgrade};
 pub use error::Error;
 pub use mark::{Flag, Mark, SwapType};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, TlvFault};
 pub use rules::{ImageHash, Rules, Unsigned, VersionRule};
 #[cfg(feature = "sha2")]
 pub use rules::{Sha384, Sha512};

@@ -53,12 +53,7 @@ impl Preflight<'_> {
         let unfit = header.flags & slots.flags.refused;
         let offered = header.version;
         Err(if least.max(need) > max {
-            // Only a file that ends with a trailer of its own ends where the slot does.
-            if need <= max && size == Some(slots.secondary.saturating_sub(slots.start)) {
-                Refusal::Padded
-            } else {
-                Refusal::TooLarge { size: least.max(need), max }
-            }
+            Refusal::TooLarge { size: least.max(need), max }
         } else if least < need {
             Refusal::Truncated { have: least, need }
         } else if unfit != 0 {

@@ -12,7 +12,7 @@ use dfu_target::image::mcuboot::{HeaderError, Version, flags};
 pub enum Refusal {
     /// The header is not one that MCUboot accepts.
     Header(HeaderError),
-    /// The image does not fit.
+    /// The image does not fit. A file as long as the slot was signed with `--pad`: sign it without.
     TooLarge {
         /// The least that the image needs, in bytes.
         size: u32,
@@ -26,9 +26,6 @@ pub enum Refusal {
         /// The least that the image needs, in bytes.
         need: u32,
     },
-    /// The file is as long as the slot: it was signed with `--pad` and has a trailer of its own, which must not
-    /// be written. Sign it without.
-    Padded,
     /// The image is of a kind that the bootloader was not built for: these flags of its header say so.
     Flags(u32),
     /// The bootloader runs images from RAM, and this one is not made for that.
@@ -61,23 +58,13 @@ pub enum Refusal {
         /// The version of the refused image.
         offered: Version,
     },
-    /// The TLV areas behind the payload are damaged, or bytes follow them.
+    /// The TLV areas behind the payload are not as they have to be.
     Tlv {
-        /// Where in the file: the entry or area that cannot be.
+        /// What is wrong.
+        fault: TlvFault,
+        /// Where in the file that was found.
         offset: u32,
-    },
-    /// A TLV that may be there once is there twice.
-    Twice {
-        /// Where in the file the second one begins.
-        offset: u32,
-        /// Its type.
-        tlv: u16,
-    },
-    /// The bootloader takes no such TLV where the hash does not cover it.
-    NotAllowed {
-        /// Where in the file it begins.
-        offset: u32,
-        /// Its type.
+        /// The type that was read last.
         tlv: u16,
     },
     /// There is no hash of the kind that the bootloader checks.
@@ -112,6 +99,18 @@ pub enum Refusal {
     Signature,
 }
 
+/// What is wrong with a TLV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TlvFault {
+    /// It reaches out of its area, is cut short or of a wrong length; or bytes follow the last one.
+    Damaged,
+    /// It may be there once, and is there twice.
+    Twice,
+    /// The bootloader takes it only where the hash covers it.
+    Unprotected,
+}
+
 impl Refusal {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
@@ -130,9 +129,6 @@ impl fmt::Display for Refusal {
                 write!(f, "the image needs {size} bytes, and this slot takes images of up to {max}")
             }
             Self::Truncated { have, need } => write!(f, "the image has {have} bytes and needs {need} or more"),
-            Self::Padded => {
-                f.write_str("the file is as long as the slot, with a trailer of its own: sign it without --pad")
-            }
             Self::Flags(unfit) => {
                 f.write_str("the bootloader was not built for such an image:")?;
                 for (flag, name) in FLAGS {
@@ -158,9 +154,13 @@ impl fmt::Display for Refusal {
             Self::Version { running, offered } => {
                 write!(f, "version {offered} is not wanted where {running} runs")
             }
-            Self::Tlv { offset } => write!(f, "the TLVs are damaged at {offset:#x}, or bytes follow them"),
-            Self::Twice { offset, tlv } => write!(f, "TLV {tlv:#04x} is there twice, the second time at {offset:#x}"),
-            Self::NotAllowed { offset, tlv } => {
+            Self::Tlv { fault: TlvFault::Damaged, offset, .. } => {
+                write!(f, "the TLVs are damaged at {offset:#x}, or bytes follow them")
+            }
+            Self::Tlv { fault: TlvFault::Twice, offset, tlv } => {
+                write!(f, "TLV {tlv:#04x} is there twice, the second time at {offset:#x}")
+            }
+            Self::Tlv { fault: TlvFault::Unprotected, offset, tlv } => {
                 write!(f, "the bootloader takes no TLV {tlv:#04x} that the hash does not cover, as at {offset:#x}")
             }
             Self::NoHash => f.write_str("the image has no hash of the kind that the bootloader checks"),

@@ -11,6 +11,7 @@ use dfu_target::image::mcuboot::{Header, Version};
 
 use crate::signature::{BadSignature, Scheme};
 use crate::verify::{Entry, Verify};
+use crate::refusal::TlvFault;
 use crate::{HashKind, Refusal};
 
 /// All that MCUboot can be built to ask of an image. What it asks at boot should be asked here, so that an image
@@ -161,7 +162,8 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
     fn take(&mut self) -> Result<(), Refusal> {
         let Found { entry, ref value, filled, .. } = self.found;
         let Entry { tlv, len, protected, offset } = entry;
-        let damaged = Err(Refusal::Tlv { offset });
+        let refused = |fault| Err(Refusal::Tlv { fault, offset, tlv });
+        let damaged = refused(TlvFault::Damaged);
         let value = value.get(..filled).unwrap_or(&[]);
         match tlv {
             KEYHASH => {
@@ -184,10 +186,10 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
                 let counter = value.try_into().map(u32::from_le_bytes);
                 let Ok(counter) = counter else { return damaged };
                 if self.found.counter.replace(counter).is_some() {
-                    return Err(Refusal::Twice { offset, tlv });
+                    return refused(TlvFault::Twice);
                 }
             }
-            DEPENDENCY if protected => return self.depend(offset),
+            DEPENDENCY if protected => return self.depend(),
             VENDOR if protected => {
                 let right = self.vendor.is_none_or(|uuid| value == uuid);
                 self.found.vendor = true;
@@ -211,7 +213,7 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
                     return damaged;
                 }
                 if self.found.hash.replace(self.found.value).is_some() {
-                    return Err(Refusal::Twice { offset, tlv });
+                    return refused(TlvFault::Twice);
                 }
             }
             _ => {}
@@ -219,11 +221,12 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
         Ok(())
     }
 
-    fn depend(&self, offset: u32) -> Result<(), Refusal> {
+    fn depend(&self) -> Result<(), Refusal> {
         let Some(images) = self.images else { return Ok(()) };
         let Some(&[image, _, _, _, major, minor, r0, r1, b0, b1, b2, b3]) = self.found.value.get(..self.found.filled)
         else {
-            return Err(Refusal::Tlv { offset });
+            let Entry { offset, tlv, .. } = self.found.entry;
+            return Err(Refusal::Tlv { fault: TlvFault::Damaged, offset, tlv });
         };
         let revision = u16::from_le_bytes([r0, r1]);
         let needs = Version { major, minor, revision, build: u32::from_le_bytes([b0, b1, b2, b3]) };

@@ -3,6 +3,7 @@
 use dfu_target::Digest;
 use dfu_target::image::mcuboot::{TLV_MAGIC, TLV_PROTECTED_MAGIC};
 
+use crate::refusal::TlvFault;
 use crate::verify::Entry;
 use crate::{HashKind, Refusal, Slots, Verify};
 
@@ -43,9 +44,9 @@ impl Tlvs {
         }
     }
 
-    /// That was the last byte.
-    pub(super) fn end(&self) -> Result<(), Refusal> {
-        if self.whole() { Ok(()) } else { Err(Refusal::Tlv { offset: self.at }) }
+    /// What is wrong, here.
+    pub(super) fn refusal(&self, fault: TlvFault) -> Refusal {
+        Refusal::Tlv { fault, offset: self.at, tlv: self.word as u16 }
     }
 
     pub(super) fn has_hash(&self) -> bool {
@@ -56,17 +57,17 @@ impl Tlvs {
         self.hash == hash.0
     }
 
-    fn whole(&self) -> bool {
+    /// Whether both areas came to their end.
+    pub(super) fn whole(&self) -> bool {
         self.last && self.area == 0 && self.entry == 0
     }
 
     pub(super) fn feed(&mut self, byte: u8, slots: &Slots, verify: &mut impl Verify) -> Result<(), Refusal> {
-        let offset = self.at;
-        self.at = offset.wrapping_add(1);
         // Nothing follows the last area.
         if self.whole() {
-            return Err(Refusal::Tlv { offset });
+            return Err(self.refusal(TlvFault::Damaged));
         }
+        self.at = self.at.wrapping_add(1);
         if let Some(left) = self.entry.checked_sub(1) {
             self.entry = left;
             if self.hashing {
@@ -79,54 +80,53 @@ impl Tlvs {
         }
         self.word = (self.word >> 8) | (u32::from(byte) << 24);
         self.missing = self.missing.wrapping_sub(1) & 3;
-        if self.missing == 0 {
-            let (tag, len) = (self.word as u16, (self.word >> 16) as u16);
-            let begins = offset.wrapping_sub(HEAD.wrapping_sub(1));
-            if self.area == 0 {
-                return self.open(tag, len).ok_or(Refusal::Tlv { offset: begins });
-            }
-            self.area = self.enter(len).ok_or(Refusal::Tlv { offset: begins })?;
-            self.hashing = slots.config.hash == HashKind::Sha256 && tag == HashKind::Sha256.tlv();
-            if self.hashing {
-                if self.hash_len > 0 {
-                    return Err(Refusal::Twice { offset: begins, tlv: tag });
-                }
-                // A whole one, and none that would have to cover itself.
-                if usize::from(len) != self.hash.len() || !self.last {
-                    return Err(Refusal::Tlv { offset: begins });
-                }
-            }
-            let listed = slots.config.any_tlv || is_listed(tag) || slots.config.hash == HashKind::Pure && tag == SIG_PURE;
-            if self.last && !listed {
-                return Err(Refusal::NotAllowed { offset: begins, tlv: tag });
-            }
-            return verify.entry(&Entry { tlv: tag, len, protected: !self.last, offset: self.at });
+        if self.missing > 0 {
+            return Ok(());
         }
-        Ok(())
+        let (tlv, len) = (self.word as u16, (self.word >> 16) as u16);
+        let in_area = self.area > 0;
+        let fault = if in_area { self.enter(tlv, len, slots) } else { self.open(tlv, len.into()) };
+        match fault {
+            Some(fault) => Err(self.refusal(fault)),
+            None if in_area => verify.entry(&Entry { tlv, len, protected: !self.last, offset: self.at }),
+            None => Ok(()),
+        }
     }
 
-    /// Begins an entry; what is left of its area behind it, `None`: it would reach out of that.
-    fn enter(&mut self, len: u16) -> Option<u32> {
-        self.entry = u32::from(len);
-        self.area.checked_sub(HEAD)?.checked_sub(self.entry)
+    /// Begins an entry, unless something is wrong with it.
+    fn enter(&mut self, tlv: u16, len: u16, slots: &Slots) -> Option<TlvFault> {
+        self.entry = len.into();
+        let Some(left) = self.area.checked_sub(HEAD.saturating_add(self.entry)) else { return Some(TlvFault::Damaged) };
+        self.area = left;
+        self.hashing = slots.config.hash == HashKind::Sha256 && tlv == HashKind::Sha256.tlv();
+        if self.hashing {
+            if self.hash_len > 0 {
+                return Some(TlvFault::Twice);
+            }
+            // A whole one, and none that would have to cover itself.
+            if usize::from(len) != self.hash.len() || !self.last {
+                return Some(TlvFault::Damaged);
+            }
+        }
+        (self.last && !is_listed(tlv, slots)).then_some(TlvFault::Unprotected)
     }
 
-    /// Begins an area; `None`: it cannot be one.
-    fn open(&mut self, tag: u16, len: u16) -> Option<()> {
-        let len = u32::from(len);
-        self.area = len.checked_sub(HEAD)?;
-        if self.protected == 0 {
-            self.last = true;
-            return (tag == TLV_MAGIC).then_some(());
-        }
-        let expected = core::mem::take(&mut self.protected);
-        (tag == TLV_PROTECTED_MAGIC && len == expected).then_some(())
+    /// Begins an area, unless it cannot be one.
+    fn open(&mut self, tag: u16, len: u32) -> Option<TlvFault> {
+        let protected = core::mem::take(&mut self.protected);
+        self.last = protected == 0;
+        let right = if self.last { tag == TLV_MAGIC } else { tag == TLV_PROTECTED_MAGIC && len == protected };
+        self.area = len.wrapping_sub(HEAD);
+        (!right || len < HEAD).then_some(TlvFault::Damaged)
     }
 }
 
-/// MCUboot's list of what may be where the hash does not cover it: keys, hashes, signatures, wrapped keys.
-fn is_listed(tag: u16) -> bool {
-    matches!(tag, 0x01 | 0x02 | 0x10..=0x12 | 0x20..=0x24 | 0x30..=0x34)
+/// Whether the bootloader takes a TLV where the hash does not cover it, by MCUboot's list.
+fn is_listed(tlv: u16, slots: &Slots) -> bool {
+    // Keys, hashes, signatures, wrapped keys; a bit for each.
+    const LIST: [u32; 4] = [0b110, 0b111, 0b1_1111, 0b1_1111];
+    let listed = LIST.get(usize::from(tlv >> 4)).is_some_and(|bits| bits >> (tlv & 0xf) & 1 != 0);
+    listed || slots.config.any_tlv || slots.config.hash == HashKind::Pure && tlv == SIG_PURE
 }
 
 /// Says that a signature is over the image itself: listed only by a bootloader for such.
@@ -151,15 +151,19 @@ mod tests {
         [&magic.to_le_bytes()[..], &(body.len() as u16).wrapping_add(4).to_le_bytes(), &body].concat()
     }
 
+    fn fault(refusal: Refusal) -> (TlvFault, u32) {
+        let Refusal::Tlv { fault, offset, .. } = refusal else { panic!("{refusal}") };
+        (fault, offset)
+    }
+
     /// The hash that was found, or why not.
-    fn walk(protected: usize, bytes: &[u8]) -> Result<Option<[u8; 32]>, Refusal> {
+    fn walk(protected: usize, bytes: &[u8]) -> Result<Option<[u8; 32]>, (TlvFault, u32)> {
         let slots = Slots::new::<Flash>(0x10000, Config::new(Mode::SwapMove));
         let mut tlvs = Tlvs::new(1000, protected as u32);
         for byte in bytes {
-            tlvs.feed(*byte, &slots, &mut ())?;
+            tlvs.feed(*byte, &slots, &mut ()).map_err(fault)?;
         }
-        tlvs.end()?;
-        Ok(tlvs.has_hash().then_some(tlvs.hash))
+        if tlvs.whole() { Ok(tlvs.has_hash().then_some(tlvs.hash)) } else { Err(fault(tlvs.refusal(TlvFault::Damaged))) }
     }
 
     #[test]
@@ -170,11 +174,11 @@ mod tests {
         assert_eq!(walk(protected.len(), &bytes), Ok(Some([9; 32])));
         for len in 0..bytes.len() {
             let offset = 1000 + len as u32;
-            assert_eq!(walk(protected.len(), &bytes[..len]), Err(Refusal::Tlv { offset }), "cut at {len}");
+            assert_eq!(walk(protected.len(), &bytes[..len]), Err((TlvFault::Damaged, offset)), "cut at {len}");
         }
         let longer = [&bytes[..], &[0xff]].concat();
         let offset = 1000 + bytes.len() as u32;
-        assert_eq!(walk(protected.len(), &longer), Err(Refusal::Tlv { offset }), "a byte behind the end");
+        assert_eq!(walk(protected.len(), &longer), Err((TlvFault::Damaged, offset)), "a byte behind the end");
         assert!(walk(protected.len() + 1, &bytes).is_err(), "another length than in the header");
         assert!(walk(0, &bytes).is_err(), "a protected area that the header does not know of");
         assert!(walk(36, &rest).is_err(), "a protected area that is missing");
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn a_hash_that_could_be_read_in_two_ways_is_refused() {
         let twice = area(0x6907, &[(0x10, &[9; 32]), (0x10, &[8; 32])]);
-        assert_eq!(walk(0, &twice), Err(Refusal::Twice { offset: 1040, tlv: 0x10 }));
+        assert_eq!(walk(0, &twice), Err((TlvFault::Twice, 1044)));
         assert!(walk(0, &area(0x6907, &[(0x10, &[9; 31])])).is_err(), "too short");
         assert!(walk(0, &area(0x6907, &[(0x10, &[9; 33])])).is_err(), "too long");
         let protected = area(0x6908, &[(0x10, &[9; 32])]);
@@ -193,13 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_hash_does_not_cover_is_on_mcuboots_list() {
+        // As `allowed_unprot_tlvs` of its `image_validate.c`, for images without a pure signature.
+        let listed = [1, 2, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22, 0x23, 0x24, 0x30, 0x31, 0x32, 0x33, 0x34];
+        for tlv in (0..=0xffff).filter(|tlv| *tlv != 0x10) {
+            let walked = walk(0, &area(0x6907, &[(tlv, &[5; 3])]));
+            assert_eq!(walked.is_ok(), listed.contains(&tlv), "{tlv:#x}: {walked:?}");
+            let protected = area(0x6908, &[(tlv, &[5; 3])]);
+            assert!(walk(protected.len(), &[&protected[..], &area(0x6907, &[])].concat()).is_ok(), "{tlv:#x}");
+        }
+    }
+
+    #[test]
     fn an_entry_never_leaves_its_area() {
         let mut bytes = area(0x6907, &[(0x20, &[1; 8])]);
         bytes[6] = 9;
-        let refused = Err(Refusal::Tlv { offset: 1004 });
+        let refused = Err((TlvFault::Damaged, 1008));
         assert_eq!(walk(0, &[&bytes[..], &[0; 70]].concat()), refused);
         bytes[2] = 3;
-        assert_eq!(walk(0, &bytes), Err(Refusal::Tlv { offset: 1000 }), "an area shorter than its own head");
+        assert_eq!(walk(0, &bytes), Err((TlvFault::Damaged, 1004)), "an area shorter than its own head");
     }
 
     #[test]
