@@ -84,8 +84,7 @@ impl Check {
     /// All bytes of this round were taken; `true`: the whole image is to come, from its first byte.
     pub(crate) fn turn<V: Verify>(&mut self, verify: &mut V) -> bool {
         if self.ahead || !V::PURE {
-            let walked =
-                if self.tlvs.whole() { verify.walked() } else { Err(self.tlvs.refusal(TlvFault::Damaged)) };
+            let walked = if self.tlvs.whole() { verify.walked() } else { Err(self.tlvs.refusal(TlvFault::Damaged)) };
             match walked {
                 Ok(signature) => self.signature = signature,
                 Err(refusal) => self.refused = Some(refusal),

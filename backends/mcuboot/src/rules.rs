@@ -9,9 +9,9 @@ pub use hash::{Sha384, Sha512};
 use dfu_target::Digest;
 use dfu_target::image::mcuboot::{Header, Version};
 
+use crate::refusal::TlvFault;
 use crate::signature::{BadSignature, Scheme};
 use crate::verify::{Entry, Verify};
-use crate::refusal::TlvFault;
 use crate::{HashKind, Refusal};
 
 /// All that MCUboot can be built to ask of an image. What it asks at boot should be asked here, so that an image

@@ -163,7 +163,11 @@ mod tests {
         for byte in bytes {
             tlvs.feed(*byte, &slots, &mut ()).map_err(fault)?;
         }
-        if tlvs.whole() { Ok(tlvs.has_hash().then_some(tlvs.hash)) } else { Err(fault(tlvs.refusal(TlvFault::Damaged))) }
+        if tlvs.whole() {
+            Ok(tlvs.has_hash().then_some(tlvs.hash))
+        } else {
+            Err(fault(tlvs.refusal(TlvFault::Damaged)))
+        }
     }
 
     #[test]
