@@ -204,6 +204,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         }
     }
 
+    #[inline(never)]
     pub(in crate::session) fn restart(&mut self) {
         self.now.set_size(self.size);
         self.now.set_tag(0);
