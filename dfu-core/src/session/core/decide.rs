@@ -61,6 +61,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     }
 
     /// Whether what was stored is of the image that is wanted, and worth going on with.
+    #[inline(never)]
     pub(super) fn continues(&self, found: &Progress) -> bool {
         let right = match (found.state(), &self.digest) {
             (State::Receiving, _) => found.offset() >= HEAD_LEN as u32,
