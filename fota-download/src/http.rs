@@ -86,18 +86,17 @@ impl<C: Connect> Source for Http<'_, '_, C> {
                 Some(next) => next,
                 None => {
                     self.conn = None;
-                    return Err(Error::Answer(self.exchange.fault()));
+                    return Err(Error::Answer(self.exchange.end()));
                 }
             };
+            if next == Next::Connect {
+                self.conn = None;
+                let (host, port) = self.exchange.server();
+                self.conn = Some(self.connector.connect(host, port).await.map_err(Error::Connection)?);
+                moved = Some(1);
+                continue;
+            }
             let result = match (next, &mut self.conn) {
-                (Next::Connect, conn) => {
-                    *conn = None;
-                    let (host, port) = self.exchange.server();
-                    self.connector.connect(host, port).await.map(|new| {
-                        *conn = Some(new);
-                        1
-                    })
-                }
                 (Next::Send, Some(conn)) => conn.write(self.exchange.request()).await,
                 (Next::Flush, Some(conn)) => conn.flush().await.map(|()| 1),
                 (_, Some(conn)) => conn.read(self.exchange.space(&mut call)).await,

@@ -2,8 +2,8 @@
 
 mod request;
 
-use super::response::{CONTENT_RANGE, Head, LOCATION, NO_RANGE, RETRY_AFTER, Range, UNKNOWN, range};
-use super::text::{hash, number, part};
+use super::response::{Head, Range, UNKNOWN};
+use super::text::{hash, part};
 use super::url::{Host, UrlError};
 use super::{Fault, MAX_VALIDATOR};
 use crate::source::{Call, Meta};
@@ -103,7 +103,7 @@ impl<'b> Exchange<'b> {
         }
     }
 
-    /// What to do next for this call, after an operation that moved so many bytes; `None`: it fails.
+    /// What to do next for this call, at first or after an operation that moved so many bytes; `None`: it fails.
     #[inline(never)]
     pub(super) fn next(&mut self, moved: Option<usize>, call: &mut Call<'_>) -> Option<Next> {
         let Some(count) = moved else { return self.start(call) };
@@ -130,7 +130,9 @@ impl<'b> Exchange<'b> {
                 self.end = self.end.wrapping_add(count);
                 let next = self.received()?;
                 if let (Next::Answered, Call::Open(_, meta)) = (next, call) {
-                    **meta = self.meta;
+                    // As one value it would be copied by `memmove`, which nothing else needs.
+                    let Meta { size, tag, start } = self.meta;
+                    **meta = Meta { size, tag, start };
                 }
                 next
             }
@@ -143,13 +145,14 @@ impl<'b> Exchange<'b> {
         self.keep && self.next != Next::Body
     }
 
-    /// Why a call fails. It is kept here, because a `Result` with it is more code in each place that it passes.
-    pub(super) fn fault(&self) -> Fault {
+    /// Ends a call that fails, and says why. That is kept until here, because a `Result` with it is more code in each
+    /// place that it passes.
+    pub(super) fn end(&mut self) -> Fault {
+        self.next = Next::Begin;
         self.fault
     }
 
     pub(super) fn fail<T>(&mut self, fault: Fault) -> Option<T> {
-        self.next = Next::Begin;
         self.fault = fault;
         None
     }
@@ -170,7 +173,6 @@ impl<'b> Exchange<'b> {
     }
 
     /// Counts bytes of the body.
-    #[inline(never)]
     fn passed(&mut self, came: usize, call: &mut Call<'_>) -> Option<Next> {
         if self.left != UNKNOWN {
             self.left = self.left.saturating_sub(came as u32);
@@ -183,7 +185,6 @@ impl<'b> Exchange<'b> {
     }
 
     /// Where to read to.
-    #[inline(never)]
     pub(super) fn space<'a>(&'a mut self, call: &'a mut Call<'_>) -> &'a mut [u8] {
         match call {
             Call::Read(out, _) => {
@@ -199,24 +200,21 @@ impl<'b> Exchange<'b> {
     fn received(&mut self) -> Option<Next> {
         loop {
             let bytes = part(self.buf, self.at, self.end);
-            let mut head = Head::default();
+            let mut head = Head::EMPTY;
             let Some(whole) = head.parse(bytes) else { return self.fail(Fault::Malformed) };
             if !whole {
                 return if self.end == self.buf.len() { self.fail(Fault::HeadTooLong) } else { Some(Next::Head) };
             }
             self.at = self.at.wrapping_add(head.len);
-            let Range { mut start, len: mut left, mut size } = range(head.value(CONTENT_RANGE)).unwrap_or(NO_RANGE);
+            let Range { mut start, len: mut left, mut size } = head.range;
             match head.code {
                 // What was received of it stays in the buffer, which bounds how many there may be.
                 100..=199 => continue,
                 200 | 206 => {
-                    if head.encoded() {
-                        return self.fail(Fault::Encoded);
+                    if let Some(fault) = head.fault {
+                        return self.fail(fault);
                     }
-                    if head.html() {
-                        return self.fail(Fault::Html);
-                    }
-                    let Some(length) = head.length() else { return self.fail(Fault::Length) };
+                    let length = head.length;
                     if head.code == 200 {
                         start = 0;
                         left = length;
@@ -227,11 +225,11 @@ impl<'b> Exchange<'b> {
                     }
                 }
                 301 | 302 | 303 | 307 | 308 => {
-                    self.redirects = self.redirects.saturating_add(1);
+                    self.redirects = self.redirects.wrapping_add(1);
                     if self.redirects > MAX_REDIRECTS {
                         return self.fail(Fault::Redirects);
                     }
-                    let (from, end) = place(self.buf, head.value(LOCATION));
+                    let (from, end) = place(self.buf, head.location);
                     return match self.go(from, end) {
                         Ok(()) => Some(Next::Connect),
                         Err(error) => self.fail(Fault::Redirect(error)),
@@ -244,13 +242,13 @@ impl<'b> Exchange<'b> {
                     }
                     start = self.from;
                     left = 0;
+                    head.keep = false;
                 }
                 code => {
-                    let retry_after = number(&mut head.value(RETRY_AFTER)).unwrap_or(0);
-                    return self.fail(Fault::Status { code, retry_after });
+                    return self.fail(Fault::Status { code, retry_after: head.retry_after });
                 }
             }
-            self.keep = head.keeps() && left != UNKNOWN && head.code != 416;
+            self.keep = head.keep && left != UNKNOWN;
             let validator = head.validator();
             // An answer to `If-Range` need not repeat the validator.
             if !validator.is_empty() || start == 0 || self.validator == 0 {
