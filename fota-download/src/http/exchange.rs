@@ -200,7 +200,7 @@ impl<'b> Exchange<'b> {
     fn received(&mut self) -> Option<Next> {
         loop {
             let bytes = part(self.buf, self.at, self.end);
-            let mut head = Head::EMPTY;
+            let mut head = Head::new();
             let Some(whole) = head.parse(bytes) else { return self.fail(Fault::Malformed) };
             if !whole {
                 return if self.end == self.buf.len() { self.fail(Fault::HeadTooLong) } else { Some(Next::Head) };

@@ -35,19 +35,21 @@ pub(super) struct Range {
 
 impl<'b> Head<'b> {
     /// Says nothing.
-    pub(super) const EMPTY: Self = Self {
-        code: 0,
-        len: 0,
-        keep: false,
-        fault: None,
-        length: UNKNOWN,
-        range: NO_RANGE,
-        retry_after: 0,
-        location: &[],
-        etag: &[],
-        modified: &[],
-        date: &[],
-    };
+    pub(super) fn new() -> Self {
+        Self {
+            code: 0,
+            len: 0,
+            keep: false,
+            fault: None,
+            length: UNKNOWN,
+            range: Range { start: 0, len: 0, size: UNKNOWN },
+            retry_after: 0,
+            location: &[],
+            etag: &[],
+            modified: &[],
+            date: &[],
+        }
+    }
 
     /// Reads a head; `Some(false)`: there is more to come; `None`: this is none.
     #[inline(never)]
@@ -130,7 +132,7 @@ impl<'b> Head<'b> {
 fn range(mut text: &[u8]) -> Option<Range> {
     let unit = hash(up_to(&mut text, b' '), FOLD);
     (unit == BYTES).then_some(())?;
-    let mut range = NO_RANGE;
+    let mut range = Range { start: 0, len: 0, size: UNKNOWN };
     if !skip(&mut text, b'*') {
         range.start = number(&mut text)?;
         let last = skip(&mut text, b'-').then(|| number(&mut text))??;
@@ -146,8 +148,6 @@ fn range(mut text: &[u8]) -> Option<Range> {
 
 /// A length that nobody named.
 pub(super) const UNKNOWN: u32 = u32::MAX;
-
-pub(super) const NO_RANGE: Range = Range { start: 0, len: 0, size: UNKNOWN };
 
 /// Takes off the front what ends with this byte; nothing where it is not there.
 #[inline(never)]
