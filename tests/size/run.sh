@@ -9,7 +9,7 @@ set -euo pipefail
 limits='
 writer   4700  2600
 session  8040  8192
-http    14120 12288
+http    14090 12288
 '
 # Panics that are known and that no input reaches: an `unreachable!` in httparse's search by words, which is inlined
 # where it is called.
