@@ -35,13 +35,15 @@ impl ImageKind {
 
     /// The kind of a stored number.
     pub fn from_code(code: u16) -> Option<Self> {
-        match code.to_le_bytes() {
-            [1, 0] => Some(Self::Mcuboot),
-            [2, 0] => Some(Self::ModemDelta),
-            [3, 0] => Some(Self::ModemFull),
-            [4, n] => Some(Self::Custom(n)),
-            _ => None,
-        }
+        Some(match code {
+            1 => Self::Mcuboot,
+            2 => Self::ModemDelta,
+            3 => Self::ModemFull,
+            _ => match code.to_le_bytes() {
+                [4, n] => Self::Custom(n),
+                _ => return None,
+            },
+        })
     }
 }
 

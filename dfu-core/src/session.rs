@@ -44,6 +44,15 @@ pub struct Staged<'u, T, S>(&'u mut Core<T, S>);
 #[must_use = "the image is verified, and nothing will run it before `apply`"]
 pub struct Verified<'u, T, S>(&'u mut Core<T, S>);
 
+/// A call of a [`Session`] as a value, for [`Session::call`].
+#[derive(Clone, Copy, Debug)]
+pub enum Call<'a> {
+    /// [`Session::resume`].
+    Resume,
+    /// [`Session::write`].
+    Write(&'a [u8]),
+}
+
 /// Where an update stands when it begins.
 #[derive(Debug)]
 pub enum Begun<'u, T, S> {
@@ -109,7 +118,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// A refused image, known by its first 64 bytes, costs no write and no erase. After
     /// [`Written::Rewind`] the bytes from that offset on are wanted once more.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<Written, SessionError<T::Error>> {
-        self.0.run(Goal::Feed, bytes).await?;
+        self.call(Call::Write(bytes)).await?;
         Ok(self.0.written())
     }
 
@@ -130,9 +139,20 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
 
     /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next.
     pub async fn resume(&mut self) -> Result<u32, SessionError<T::Error>> {
-        self.0.interrupt();
-        self.0.run(Goal::Begin, &[]).await?;
+        self.call(Call::Resume).await?;
         Ok(self.0.next())
+    }
+
+    /// Does what `call` says, by one place that waits, which is less code than two. How it went,
+    /// [`offset`](Self::offset) tells: it is less than what was written after a [`Written::Rewind`].
+    pub fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        match call {
+            Call::Resume => {
+                self.0.interrupt();
+                self.0.run(Goal::Begin, &[])
+            }
+            Call::Write(bytes) => self.0.run(Goal::Feed, bytes),
+        }
     }
 
     /// Starts over from zero. Does no I/O: what is stored is dropped when the first bytes have been accepted.

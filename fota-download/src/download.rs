@@ -1,6 +1,7 @@
 //! The download loop: from a source that may fail into a session.
 
 mod backoff;
+mod course;
 mod error;
 
 pub use backoff::Backoff;
@@ -8,11 +9,12 @@ pub use error::DownloadError;
 
 use core::ops::ControlFlow;
 
-use dfu_target::{DfuTarget, ErrorKind, ProgressStore, Session, Written};
+use dfu_target::session::{self, Session};
+use dfu_target::{DfuTarget, ErrorKind, ProgressStore};
 use embedded_hal_async::delay::DelayNs;
 
-use self::backoff::Patience;
-use crate::source::{Call, Error, Meta, Retry, Source};
+use self::course::{Course, Work};
+use crate::source::{Call, Error, Retry, Source};
 
 /// How a download goes, for a progress bar, a log, a watchdog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,101 +76,43 @@ where
     T: DfuTarget,
     P: ProgressStore,
 {
-    let mut patience = Patience::new(backoff);
-    let mut step = Step::Open;
-    // After an error of the session.
-    let mut resume = false;
-    // How many of the bytes that come are to be left out.
-    let mut left_out = 0_u32;
-    let (mut meta, mut count) = (Meta::default(), 0);
+    let mut course = Course::new(backoff);
     loop {
-        let report = Report { step, offset: session.offset(), durable: session.durable(), size: session.size() };
-        let room = report.size.map_or(u32::MAX, |size| size.saturating_sub(report.offset));
-        patience.came(report.offset);
-        let wanted = observer(report).is_continue();
-        if room == 0 && !resume {
-            return Ok(());
-        }
-        if !wanted {
-            return Err(DownloadError::Cancelled);
-        }
-        let failed = match step {
-            Step::Wait { ms, .. } => {
-                delay.delay_ms(ms).await;
-                step = Step::Open;
-                continue;
+        // What was received is stored in the same step.
+        if course.work != Work::Write {
+            let wanted = observer(course.report(session)).is_continue();
+            if course.is_done() {
+                return Ok(());
             }
-            Step::Open if resume => match session.resume().await {
-                Ok(_) => {
-                    resume = false;
-                    continue;
-                }
-                Err(error) => DownloadError::Session(error),
-            },
-            Step::Open | Step::Receive => {
-                let call = match step {
-                    Step::Open => Call::Open(report.offset, &mut meta),
-                    _ => Call::Read(buf, &mut count),
+            if !wanted {
+                return Err(DownloadError::Cancelled);
+            }
+        }
+        let result = match course.work {
+            Work::Wait => {
+                delay.delay_ms(course.pause).await;
+                Ok(())
+            }
+            Work::Open | Work::Read => {
+                let call = match course.work {
+                    Work::Open => Call::Open(course.offset, &mut course.meta),
+                    _ => Call::Read(buf, &mut course.count),
                 };
-                match source.call(call).await {
-                    Err(error) => DownloadError::Source(error),
-                    Ok(()) if step == Step::Open => {
-                        patience.opened();
-                        let wanted = agreed(session, meta)?;
-                        let other = wanted != report.offset;
-                        if other {
-                            patience.started_over();
-                        }
-                        // The source may give what is stored already, but not leave anything out.
-                        if let Some(count) = wanted.checked_sub(meta.start) {
-                            step = Step::Receive;
-                            left_out = count;
-                        }
-                        if (other || step == Step::Open) && !patience.spend() {
-                            return Err(DownloadError::Unsettled);
-                        }
-                        continue;
-                    }
-                    // A server may give less than the rest.
-                    Ok(()) if count == 0 && patience.moved() => {
-                        step = Step::Open;
-                        continue;
-                    }
-                    Ok(()) if count == 0 => DownloadError::Ended { have: report.offset },
-                    Ok(()) => {
-                        let bytes = buf.get(left_out as usize..count).unwrap_or_default();
-                        left_out = left_out.saturating_sub(count as u32);
-                        match session.write(bytes.get(..room as usize).unwrap_or(bytes)).await {
-                            Ok(Written::Committed(_)) => continue,
-                            Ok(Written::Rewind(_)) if patience.spend() => {
-                                step = Step::Open;
-                                continue;
-                            }
-                            Ok(Written::Rewind(_)) => return Err(DownloadError::Unsettled),
-                            Err(error) => DownloadError::Session(error),
-                        }
-                    }
-                }
+                source.call(call).await.map_err(DownloadError::Source)
+            }
+            Work::Resume | Work::Write => {
+                let call = match course.work {
+                    Work::Resume => session::Call::Resume,
+                    _ => session::Call::Write(course.bytes(buf)),
+                };
+                session.call(call).await.map_err(DownloadError::Session)
             }
         };
-        let Some(ms) = patience.pause(retry(&failed)) else { return Err(failed) };
-        resume = matches!(failed, DownloadError::Session(_));
-        let attempt = patience.attempt();
-        crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", attempt, ms);
-        step = Step::Wait { attempt, ms };
+        let Err(failed) = result.and_then(|()| course.go_on(session)) else { continue };
+        let Some(ms) = course.patience.pause(retry(&failed)) else { return Err(failed) };
+        crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", course.patience.attempt(), ms);
+        course.wait(ms, matches!(failed, DownloadError::Session(_)));
     }
-}
-
-/// Compares what the source says with what the session has; returns the offset that is wanted.
-fn agreed<T: DfuTarget, P: ProgressStore, E>(
-    session: &mut Session<'_, T, P>,
-    meta: Meta,
-) -> Result<u32, DownloadError<E, T::Error>> {
-    if meta.size == Some(0) {
-        return Err(DownloadError::Empty);
-    }
-    let wanted = session.agree(meta.size, meta.tag).map_err(DownloadError::Session)?;
-    session.size().map(|_| wanted).ok_or(DownloadError::NoLength)
 }
 
 fn retry<S: Error, T: dfu_target::Error>(error: &DownloadError<S, T>) -> Retry {

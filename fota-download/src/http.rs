@@ -79,30 +79,36 @@ impl<C: Connect> Source for Http<'_, '_, C> {
 
     /// The one loop that awaits.
     async fn call(&mut self, mut call: Call<'_>) -> Result<(), Self::Error> {
-        let mut next = Next::Begin;
-        let mut moved = Ok(0);
+        let mut moved = None;
         loop {
-            match self.exchange.next(next, moved.as_ref().ok().copied(), &mut call) {
-                Ok(Next::Answered) => return Ok(()),
-                Ok(step) => next = step,
-                Err(fault) => {
+            let next = match self.exchange.next(moved, &mut call) {
+                Some(Next::Answered) => return Ok(()),
+                Some(next) => next,
+                None => {
                     self.conn = None;
-                    return Err(moved.map_or_else(Error::Connection, |_| Error::Answer(fault)));
+                    return Err(Error::Answer(self.exchange.end()));
                 }
+            };
+            if next == Next::Connect {
+                self.conn = None;
+                let (host, port) = self.exchange.server();
+                self.conn = Some(self.connector.connect(host, port).await.map_err(Error::Connection)?);
+                moved = Some(1);
+                continue;
             }
-            moved = match (next, &mut self.conn) {
-                (Next::Connect, conn) => {
-                    *conn = None;
-                    let (host, port) = self.exchange.server();
-                    self.connector.connect(host, port).await.map(|new| {
-                        *conn = Some(new);
-                        1
-                    })
-                }
+            let result = match (next, &mut self.conn) {
                 (Next::Send, Some(conn)) => conn.write(self.exchange.request()).await,
                 (Next::Flush, Some(conn)) => conn.flush().await.map(|()| 1),
                 (_, Some(conn)) => conn.read(self.exchange.space(&mut call)).await,
                 _ => Ok(0),
+            };
+            moved = match result {
+                Ok(count) => Some(count),
+                Err(_) if self.exchange.is_kept() => Some(0),
+                Err(error) => {
+                    self.conn = None;
+                    return Err(Error::Connection(error));
+                }
             };
         }
     }

@@ -8,8 +8,8 @@ set -euo pipefail
 # What each program may cost: more fails, so that growth is a decision. Then the aim.
 limits='
 writer   4700  2600
-session  8192  8192
-http    15500 12288
+session  8040  8192
+http    14090 12288
 '
 # The signature schemes, likewise. The crates that most of them are made with contain panics which no input reaches
 # but the linker cannot see that; those without such a crate are held to the rule.
@@ -21,8 +21,9 @@ sig-rsa2048       1536
 sig-rsa3072       1536
 '
 strict='sig-rsa2048 sig-rsa3072'
-# Panics that are known and that no input reaches: an `unreachable!` in httparse's search by words.
-known='http: httparse::parse_headers -> core::panicking::panic -> core::panicking::panic_fmt'
+# Panics that are known and that no input reaches: an `unreachable!` in httparse's search by words, which is inlined
+# where it is called.
+known='http: fota_download::http::response::Head::parse -> core::panicking::panic -> core::panicking::panic_fmt'
 # Sizes and what the optimizer can prove both depend on the compiler.
 pin=1.95.0
 

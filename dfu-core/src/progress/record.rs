@@ -72,6 +72,7 @@ impl Progress {
     }
 
     /// What was stored, if it is that.
+    #[inline(never)]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let progress = Self(*bytes.first_chunk()?);
         let valid = word(&progress.0, 0) == MAGIC

@@ -107,59 +107,67 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     }
 
     /// The one loop that awaits.
-    pub(super) async fn run(&mut self, goal: Goal, mut input: &[u8]) -> Result<(), SessionError<T::Error>> {
-        self.written = Written::Committed(self.now.offset());
-        self.more = false;
-        match self.now.size() {
-            Some(size) if input.len() > size.saturating_sub(self.next()) as usize => {
+    #[allow(clippy::manual_async_fn)] // An `async fn` keeps its arguments twice.
+    pub(super) fn run(
+        &mut self,
+        goal: Goal,
+        mut input: &[u8],
+    ) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        async move {
+            self.written = Written::Committed(self.now.offset());
+            self.more = false;
+            if let Some(size) = self.now.size()
+                && input.len() > size.saturating_sub(self.next()) as usize
+            {
                 return Err(SessionError::TooLong { size });
             }
-            _ => {}
-        }
-        loop {
-            let step = self.step(goal, &mut input)?;
-            let image;
-            let call = match step {
-                Step::Load | Step::Save => {
-                    let mut found = None;
-                    let loads = matches!(step, Step::Load);
-                    let call = if loads { StoreCall::Load(&mut found) } else { StoreCall::Save(&self.now) };
-                    let result = self.store.call(call).await;
-                    if loads {
-                        self.stage = Stage::Head;
-                        if let Some(found) = found.filter(|found| self.continues(found)) {
-                            self.stage = Stage::Found;
-                            self.saved = Some(found.offset());
-                            self.now = found;
+            loop {
+                let step = self.step(goal, &mut input)?;
+                let image;
+                let call = match step {
+                    Step::Load | Step::Save => {
+                        let mut found = None;
+                        let loads = matches!(step, Step::Load);
+                        let call = if loads { StoreCall::Load(&mut found) } else { StoreCall::Save(&self.now) };
+                        let result = self.store.call(call).await;
+                        if loads {
+                            self.stage = Stage::Head;
+                            if let Some(found) = found
+                                && self.continues(&found)
+                            {
+                                self.stage = Stage::Found;
+                                self.saved = Some(found.offset());
+                                self.now = found;
+                            }
+                            continue;
                         }
+                        if let Err(error) = result {
+                            if self.saved.is_none() {
+                                return Err(SessionError::Store(error));
+                            }
+                            crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
+                        }
+                        self.saved = Some(self.now.offset());
                         continue;
                     }
-                    if let Err(error) = result {
-                        if self.saved.is_none() {
-                            return Err(SessionError::Store(error));
-                        }
-                        crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
+                    Step::Init => {
+                        let now = &self.now;
+                        image = Image { kind: now.kind(), size: now.size(), index: now.index(), head: now.head() };
+                        self.next = now.offset();
+                        Call::Init(&image, &mut self.next)
                     }
-                    self.saved = Some(self.now.offset());
-                    continue;
+                    Step::WriteHead => Call::Write(self.now.head(), &mut self.written),
+                    Step::Write(bytes) => Call::Write(bytes, &mut self.written),
+                    Step::Prepare => Call::Prepare(&mut self.more),
+                    Step::Digest => Call::Digest(&mut self.checked),
+                    Step::Apply => Call::Apply(&self.proof, &mut self.applied),
+                    Step::Abort => Call::Abort,
+                    Step::Done => return Ok(()),
+                };
+                let result = self.target.call(call).await;
+                if self.done(step, result)? {
+                    return Ok(());
                 }
-                Step::Init => {
-                    let now = &self.now;
-                    image = Image { kind: now.kind(), size: now.size(), index: now.index(), head: now.head() };
-                    self.next = now.offset();
-                    Call::Init(&image, &mut self.next)
-                }
-                Step::WriteHead => Call::Write(self.now.head(), &mut self.written),
-                Step::Write(bytes) => Call::Write(bytes, &mut self.written),
-                Step::Prepare => Call::Prepare(&mut self.more),
-                Step::Digest => Call::Digest(&mut self.checked),
-                Step::Apply => Call::Apply(&self.proof, &mut self.applied),
-                Step::Abort => Call::Abort,
-                Step::Done => return Ok(()),
-            };
-            let result = self.target.call(call).await;
-            if self.done(step, result)? {
-                return Ok(());
             }
         }
     }

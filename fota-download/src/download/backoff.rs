@@ -45,8 +45,8 @@ impl Default for Backoff {
 /// What is left of a [`Backoff`].
 pub(super) struct Patience {
     backoff: Backoff,
-    attempt: u8,
-    restarts: u8,
+    attempt: u32,
+    restarts: u32,
     /// New bytes came since the source was opened.
     moved: bool,
     /// The pause before the next attempt, in milliseconds.
@@ -62,7 +62,7 @@ impl Patience {
 
     /// The number of failures in a row.
     pub(super) fn attempt(&self) -> u8 {
-        self.attempt
+        self.attempt as u8
     }
 
     /// All bytes before this offset came.
@@ -88,15 +88,15 @@ impl Patience {
     /// The file is another one, so that its first bytes are new ones. Bounded by itself: a file that changes all
     /// the time must not go on for ever.
     pub(super) fn started_over(&mut self) {
-        self.restarts = self.restarts.saturating_add(1);
+        self.restarts = self.restarts.wrapping_add(1);
         self.high = 0;
     }
 
     /// Uses up an attempt; `false`: there is none left.
     #[inline(never)]
     pub(super) fn spend(&mut self) -> bool {
-        self.attempt = self.attempt.saturating_add(1);
-        self.attempt <= self.backoff.attempts && self.restarts <= self.backoff.attempts
+        self.attempt = self.attempt.wrapping_add(1);
+        self.attempt.max(self.restarts) <= u32::from(self.backoff.attempts)
     }
 
     /// The pause before the next attempt, in milliseconds; `None`: there is none.

@@ -2,8 +2,8 @@
 
 mod request;
 
-use super::response::{CONTENT_RANGE, Head, LOCATION, NO_RANGE, RETRY_AFTER, Range, UNKNOWN, range};
-use super::text::{hash, number, part};
+use super::response::{Head, Range, UNKNOWN};
+use super::text::{hash, part};
 use super::url::{Host, UrlError};
 use super::{Fault, MAX_VALIDATOR};
 use crate::source::{Call, Meta};
@@ -37,12 +37,14 @@ pub(super) struct Exchange<'b> {
     /// The connection takes another request after the body; and while that is sent: the server may close it.
     keep: bool,
     next: Next,
+    /// Why the last call failed.
+    fault: Fault,
 }
 
-/// What an exchange waits for.
+/// What an exchange waits for. A dropped call leaves it there, from where only another `open` leads on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A call. While the body is read too: if that is dropped, only another `open` leads on.
+    /// The first `open`.
     Begin,
     /// A new connection.
     Connect,
@@ -54,7 +56,7 @@ pub(super) enum Next {
     Head,
     /// To read the body.
     Body,
-    /// Nothing: what was asked for is there.
+    /// The next call: what was asked for is there.
     Answered,
 }
 
@@ -75,39 +77,41 @@ impl<'b> Exchange<'b> {
             redirects: 0,
             keep: false,
             next: Next::Begin,
+            fault: Fault::Closed,
         };
         new.go_to_start()?;
         Ok(new)
     }
 
-    /// Begins with the caller's URL, which may lead elsewhere than the last time.
-    fn begin(&mut self, from: u32) -> Result<(), Fault> {
-        self.keep = self.keep && self.next == Next::Body && self.left == 0 && self.redirects == 0;
-        self.from = from;
-        self.redirects = 0;
-        self.go_to_start().map_err(Fault::Redirect)
+    /// What to do first for this call; `None`: it fails.
+    fn start(&mut self, call: &mut Call<'_>) -> Option<Next> {
+        match call {
+            Call::Open(from, _) => {
+                self.keep = self.keep && self.next == Next::Answered && self.left == 0 && self.redirects == 0;
+                self.from = *from;
+                self.redirects = 0;
+                // The caller's URL may lead elsewhere than the last time.
+                if let Err(error) = self.go_to_start() {
+                    return self.fail(Fault::Redirect(error));
+                }
+                self.next = if self.keep { self.ask()? } else { Next::Connect };
+                Some(self.next)
+            }
+            // After a dropped future, it is not known how far things went.
+            Call::Read(..) if self.next != Next::Answered => self.fail(Fault::Closed),
+            Call::Read(..) => self.deliver(call),
+        }
     }
 
-    /// What to do next for this call, after an operation that moved so many bytes; `None`: it failed.
+    /// What to do next for this call, at first or after an operation that moved so many bytes; `None`: it fails.
     #[inline(never)]
-    pub(super) fn next(&mut self, done: Next, moved: Option<usize>, call: &mut Call<'_>) -> Result<Next, Fault> {
-        let count = moved.unwrap_or(0);
-        self.next = match done {
-            Next::Begin => match call {
-                Call::Open(from, _) => {
-                    self.begin(*from)?;
-                    if self.keep { self.ask()? } else { Next::Connect }
-                }
-                // After a dropped future, it is not known how far things went.
-                Call::Read(..) if self.next != Next::Body => return Err(Fault::Closed),
-                Call::Read(..) => Next::Body,
-            },
-            Next::Body if count != 0 || (moved.is_some() && self.left == UNKNOWN) => {
-                return Ok(self.passed(count, call));
-            }
+    pub(super) fn next(&mut self, moved: Option<usize>, call: &mut Call<'_>) -> Option<Next> {
+        let Some(count) = moved else { return self.start(call) };
+        self.next = match self.next {
+            Next::Body if count != 0 || self.left == UNKNOWN => return self.passed(count, call),
             // The server may close a connection that was kept at any time.
-            _ if count == 0 && self.keep && done != Next::Body => Next::Connect,
-            _ if count == 0 => return Err(Fault::Closed),
+            _ if count == 0 && self.is_kept() => Next::Connect,
+            _ if count == 0 => return self.fail(Fault::Closed),
             Next::Connect => {
                 self.keep = false;
                 self.ask()?
@@ -124,49 +128,63 @@ impl<'b> Exchange<'b> {
             _ => {
                 self.keep = false;
                 self.end = self.end.wrapping_add(count);
-                self.received()?
+                let next = self.received()?;
+                if let (Next::Answered, Call::Open(_, meta)) = (next, call) {
+                    // As one value it would be copied by `memmove`, which nothing else needs.
+                    let Meta { size, tag, start } = self.meta;
+                    **meta = Meta { size, tag, start };
+                }
+                next
             }
         };
-        Ok(if self.next == Next::Body { self.deliver(call) } else { self.next })
+        Some(self.next)
+    }
+
+    /// Whether the connection may have been closed since the last request, so that its failure says nothing.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keep && self.next != Next::Body
+    }
+
+    /// Ends a call that fails, and says why. That is kept until here, because a `Result` with it is more code in each
+    /// place that it passes.
+    pub(super) fn end(&mut self) -> Fault {
+        self.next = Next::Begin;
+        self.fault
+    }
+
+    pub(super) fn fail<T>(&mut self, fault: Fault) -> Option<T> {
+        self.fault = fault;
+        None
     }
 
     /// Gives what is there of the body.
-    fn deliver(&mut self, call: &mut Call<'_>) -> Next {
-        match call {
-            Call::Open(_, meta) => {
-                **meta = self.meta;
-                Next::Answered
-            }
-            Call::Read(out, _) => {
-                let room = out.len().min(self.left as usize);
-                let bytes = part(self.buf, self.at, self.end);
-                let count = bytes.len().min(room);
-                out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
-                self.at = self.at.wrapping_add(count);
-                if count != 0 || room == 0 {
-                    return self.passed(count, call);
-                }
-                self.next = Next::Begin;
-                Next::Body
-            }
+    fn deliver(&mut self, call: &mut Call<'_>) -> Option<Next> {
+        let Call::Read(out, _) = call else { return None };
+        let room = out.len().min(self.left as usize);
+        let bytes = part(self.buf, self.at, self.end);
+        let count = bytes.len().min(room);
+        out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
+        self.at = self.at.wrapping_add(count);
+        if count != 0 || room == 0 {
+            return self.passed(count, call);
         }
+        self.next = Next::Body;
+        Some(Next::Body)
     }
 
     /// Counts bytes of the body.
-    #[inline(never)]
-    fn passed(&mut self, came: usize, call: &mut Call<'_>) -> Next {
+    fn passed(&mut self, came: usize, call: &mut Call<'_>) -> Option<Next> {
         if self.left != UNKNOWN {
             self.left = self.left.saturating_sub(came as u32);
         }
         if let Call::Read(_, count) = call {
             **count = came;
         }
-        self.next = Next::Body;
-        Next::Answered
+        self.next = Next::Answered;
+        Some(Next::Answered)
     }
 
     /// Where to read to.
-    #[inline(never)]
     pub(super) fn space<'a>(&'a mut self, call: &'a mut Call<'_>) -> &'a mut [u8] {
         match call {
             Call::Read(out, _) => {
@@ -179,58 +197,58 @@ impl<'b> Exchange<'b> {
     }
 
     /// Looks at what came of the head.
-    fn received(&mut self) -> Result<Next, Fault> {
+    fn received(&mut self) -> Option<Next> {
         loop {
             let bytes = part(self.buf, self.at, self.end);
-            let mut head = Head::default();
-            if !head.parse(bytes).ok_or(Fault::Malformed)? {
-                return if self.end == self.buf.len() { Err(Fault::HeadTooLong) } else { Ok(Next::Head) };
+            let mut head = Head::new();
+            let Some(whole) = head.parse(bytes) else { return self.fail(Fault::Malformed) };
+            if !whole {
+                return if self.end == self.buf.len() { self.fail(Fault::HeadTooLong) } else { Some(Next::Head) };
             }
             self.at = self.at.wrapping_add(head.len);
-            let Range { mut start, len: mut left, mut size } = range(head.value(CONTENT_RANGE)).unwrap_or(NO_RANGE);
+            let Range { mut start, len: mut left, mut size } = head.range;
             match head.code {
                 // What was received of it stays in the buffer, which bounds how many there may be.
                 100..=199 => continue,
                 200 | 206 => {
-                    if head.encoded() {
-                        return Err(Fault::Encoded);
+                    if let Some(fault) = head.fault {
+                        return self.fail(fault);
                     }
-                    if head.html() {
-                        return Err(Fault::Html);
-                    }
-                    let length = head.length().ok_or(Fault::Length)?;
+                    let length = head.length;
                     if head.code == 200 {
                         start = 0;
                         left = length;
                         size = length;
                     } else if self.from == 0 || start != self.from || left == 0 || (length != UNKNOWN && length != left)
                     {
-                        return Err(Fault::Range);
+                        return self.fail(Fault::Range);
                     }
                 }
                 301 | 302 | 303 | 307 | 308 => {
-                    self.redirects = self.redirects.saturating_add(1);
+                    self.redirects = self.redirects.wrapping_add(1);
                     if self.redirects > MAX_REDIRECTS {
-                        return Err(Fault::Redirects);
+                        return self.fail(Fault::Redirects);
                     }
-                    let (from, end) = place(self.buf, head.value(LOCATION));
-                    self.go(from, end).map_err(Fault::Redirect)?;
-                    return Ok(Next::Connect);
+                    let (from, end) = place(self.buf, head.location);
+                    return match self.go(from, end) {
+                        Ok(()) => Some(Next::Connect),
+                        Err(error) => self.fail(Fault::Redirect(error)),
+                    };
                 }
                 416 if self.from != 0 => {
                     if size != self.from {
                         self.from = 0;
-                        return Ok(Next::Connect);
+                        return Some(Next::Connect);
                     }
                     start = self.from;
                     left = 0;
+                    head.keep = false;
                 }
                 code => {
-                    let retry_after = number(&mut head.value(RETRY_AFTER)).unwrap_or(0);
-                    return Err(Fault::Status { code, retry_after });
+                    return self.fail(Fault::Status { code, retry_after: head.retry_after });
                 }
             }
-            self.keep = head.keeps() && left != UNKNOWN && head.code != 416;
+            self.keep = head.keep && left != UNKNOWN;
             let validator = head.validator();
             // An answer to `If-Range` need not repeat the validator.
             if !validator.is_empty() || start == 0 || self.validator == 0 {
@@ -251,7 +269,7 @@ impl<'b> Exchange<'b> {
                 self.end = self.at.wrapping_add(left as usize);
                 self.keep = false;
             }
-            return Ok(Next::Body);
+            return Some(Next::Answered);
         }
     }
 }

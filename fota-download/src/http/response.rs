@@ -1,19 +1,26 @@
 //! The head of a response: bytes in, the few facts that matter out.
 
-use super::text::{FOLD, begins, hash, number, part, prefix, skip, until};
+use super::Fault;
+use super::text::{FOLD, begins, hash, number, prefix, skip, until};
 
-/// A parsed head.
-#[derive(Default)]
+/// What a head says.
 pub(super) struct Head<'b> {
     pub(super) code: u32,
-    /// HTTP/1.1, where connections last unless said otherwise.
-    lasting: bool,
     /// How many bytes it has; the body begins after them.
     pub(super) len: usize,
-    /// By [`NAMES`].
-    values: [Option<&'b [u8]>; NAMES.len()],
-    /// A bit for each that was named twice and differently.
-    mixed: u32,
+    /// The connection takes another request after the body.
+    pub(super) keep: bool,
+    /// Why the body is not the bytes of the file.
+    pub(super) fault: Option<Fault>,
+    /// The announced length of the body, or [`UNKNOWN`].
+    pub(super) length: u32,
+    pub(super) range: Range,
+    /// Seconds.
+    pub(super) retry_after: u32,
+    pub(super) location: &'b [u8],
+    etag: &'b [u8],
+    modified: &'b [u8],
+    date: &'b [u8],
 }
 
 /// `Content-Range`.
@@ -27,17 +34,37 @@ pub(super) struct Range {
 }
 
 impl<'b> Head<'b> {
+    /// Says nothing.
+    pub(super) fn new() -> Self {
+        Self {
+            code: 0,
+            len: 0,
+            keep: false,
+            fault: None,
+            length: UNKNOWN,
+            range: Range { start: 0, len: 0, size: UNKNOWN },
+            retry_after: 0,
+            location: &[],
+            etag: &[],
+            modified: &[],
+            date: &[],
+        }
+    }
+
     /// Reads a head; `Some(false)`: there is more to come; `None`: this is none.
     #[inline(never)]
     pub(super) fn parse(&mut self, bytes: &'b [u8]) -> Option<bool> {
         let mut rest = bytes;
-        let (minor, code) = match line(&mut rest) {
-            [] => return Some(false),
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', code @ ..] => (minor, code),
-            _ => return None,
-        };
-        self.lasting = *minor != b'0';
-        self.code = number(&mut &*code).filter(|code| matches!(code, 100..=999))?;
+        let mut status = up_to(&mut rest, b'\n');
+        if status.is_empty() {
+            return Some(false);
+        }
+        let version = hash(up_to(&mut status, b' '), 0);
+        self.keep = version == HTTP_1_1;
+        if !self.keep && version != HTTP_1_0 {
+            return None;
+        }
+        self.code = number(&mut status).filter(|code| matches!(code, 100..=999))?;
         loop {
             match httparse::parse_headers(rest, &mut []) {
                 Ok(httparse::Status::Complete((len, _))) => {
@@ -47,128 +74,116 @@ impl<'b> Head<'b> {
                 Ok(httparse::Status::Partial) => return Some(false),
                 // It is a field: `httparse` checked it up to the end of its line, and `take` splits it at the colon.
                 // Given room for it, `httparse` would do that too, in 270 bytes more and with a panic among them.
-                Err(httparse::Error::TooManyHeaders) => self.take(line(&mut rest)),
+                Err(httparse::Error::TooManyHeaders) => self.take(up_to(&mut rest, b'\n')),
                 Err(_) => return None,
             }
         }
     }
 
+    /// Takes a field.
+    #[inline(never)]
     fn take(&mut self, line: &'b [u8]) {
-        let colon = until(line, b':', b':');
-        let name = hash(part(line, 0, colon), FOLD);
-        let mut value = part(line, colon.wrapping_add(1), line.len());
+        let mut value = line;
+        let name = hash(up_to(&mut value, b':'), FOLD);
         while let [0..=b' ', rest @ ..] | [rest @ .., 0..=b' '] = value {
             value = rest;
         }
-        for (nth, (place, known)) in self.values.iter_mut().zip(&NAMES).enumerate() {
-            if *known == name && place.replace(value).is_some_and(|before| before != value) {
-                self.mixed |= 1 << nth;
+        match NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len()) {
+            CONTENT_LENGTH => {
+                let length = number(&mut value).filter(|_| value.is_empty());
+                let known = core::mem::replace(&mut self.length, length.unwrap_or(0));
+                if length.is_none() || known != UNKNOWN && known != self.length {
+                    self.fault = Some(Fault::Length);
+                }
             }
+            CONTENT_RANGE => {
+                if let Some(range) = range(value) {
+                    self.range = range;
+                }
+            }
+            ETAG => self.etag = value,
+            LAST_MODIFIED => self.modified = value,
+            DATE => self.date = value,
+            LOCATION => self.location = value,
+            CONTENT_TYPE if begins(value, const { prefix(b"text/html") }) => self.fault = Some(Fault::Html),
+            CONTENT_ENCODING | TRANSFER_ENCODING
+                if !value.is_empty() && !begins(value, const { prefix(b"identity") }) =>
+            {
+                self.fault = Some(Fault::Encoded);
+            }
+            CONNECTION => self.keep &= !begins(value, const { prefix(b"close") }),
+            RETRY_AFTER => self.retry_after = number(&mut value).unwrap_or(0),
+            _ => {}
         }
-    }
-
-    /// A field's value, empty where there is none.
-    pub(super) fn value(&self, field: usize) -> &'b [u8] {
-        self.values.get(field).copied().flatten().unwrap_or_default()
-    }
-
-    /// The announced length of the body, [`UNKNOWN`] where there is none; `None`: it is no number.
-    pub(super) fn length(&self) -> Option<u32> {
-        let Some(Some(mut text)) = self.values.get(CONTENT_LENGTH).copied() else { return Some(UNKNOWN) };
-        number(&mut text).filter(|_| text.is_empty() && !self.is_mixed(CONTENT_LENGTH))
-    }
-
-    /// Whether the body is not the bytes of the file.
-    pub(super) fn encoded(&self) -> bool {
-        self.encodes(CONTENT_ENCODING) || self.encodes(TRANSFER_ENCODING)
-    }
-
-    #[inline(never)]
-    fn encodes(&self, field: usize) -> bool {
-        let value = self.value(field);
-        !value.is_empty() && !begins(value, const { prefix(b"identity") }) || self.is_mixed(field)
-    }
-
-    pub(super) fn html(&self) -> bool {
-        begins(self.value(CONTENT_TYPE), const { prefix(b"text/html") })
-    }
-
-    /// Whether the connection takes another request after the body.
-    pub(super) fn keeps(&self) -> bool {
-        self.lasting && !begins(self.value(CONNECTION), const { prefix(b"close") }) && !self.is_mixed(CONNECTION)
-    }
-
-    fn is_mixed(&self, field: usize) -> bool {
-        self.mixed & (1 << field) != 0
     }
 
     /// What names this version of the file, byte for byte: an `ETag` that is not weak, or a `Last-Modified` that
     /// lies before the answer's own second (RFC 9110, 8.8.2.2).
     pub(super) fn validator(&self) -> &'b [u8] {
-        let (etag, modified) = (self.value(ETAG), self.value(LAST_MODIFIED));
-        match etag.first() {
-            Some(b'"') => etag,
-            _ if modified == self.value(DATE) => &[],
-            _ => modified,
+        match self.etag {
+            [b'"', ..] => self.etag,
+            _ if self.modified == self.date => &[],
+            _ => self.modified,
         }
     }
 }
 
 /// `bytes 10-19/20`, or with `*` for the length of the whole; of `bytes */20` the length of the whole alone.
-#[inline(never)]
-pub(super) fn range(mut text: &[u8]) -> Option<Range> {
-    begins(text, const { prefix(b"bytes ") }).then_some(())?;
-    text = part(text, 6, text.len());
-    let mut range = NO_RANGE;
+fn range(mut text: &[u8]) -> Option<Range> {
+    let unit = hash(up_to(&mut text, b' '), FOLD);
+    (unit == BYTES).then_some(())?;
+    let mut range = Range { start: 0, len: 0, size: UNKNOWN };
     if !skip(&mut text, b'*') {
         range.start = number(&mut text)?;
         let last = skip(&mut text, b'-').then(|| number(&mut text))??;
-        range.len = last.checked_sub(range.start)?.checked_add(1)?;
+        range.len = last.checked_add(1)?.checked_sub(range.start)?;
     }
     skip(&mut text, b'/').then_some(())?;
     if !skip(&mut text, b'*') {
         range.size = number(&mut text)?;
     }
-    let fits = range.len == 0 || range.start.wrapping_add(range.len.wrapping_sub(1)) < range.size;
+    let fits = range.start.wrapping_add(range.len) <= range.size;
     (fits && text.is_empty()).then_some(range)
 }
 
 /// A length that nobody named.
 pub(super) const UNKNOWN: u32 = u32::MAX;
 
-pub(super) const NO_RANGE: Range = Range { start: 0, len: 0, size: UNKNOWN };
-
-/// Takes a line off the front; nothing where it has no end yet.
+/// Takes off the front what ends with this byte; nothing where it is not there.
 #[inline(never)]
-fn line<'b>(text: &mut &'b [u8]) -> &'b [u8] {
-    let end = until(text, b'\n', b'\n').wrapping_add(1);
-    let (line, rest) = text.split_at_checked(end).unwrap_or_default();
+fn up_to<'b>(text: &mut &'b [u8], byte: u8) -> &'b [u8] {
+    let end = until(text, byte, byte).wrapping_add(1);
+    let (first, rest) = text.split_at_checked(end).unwrap_or_default();
     *text = rest;
-    line
+    first
 }
 
+const BYTES: u32 = hash(b"bytes ", FOLD);
+const HTTP_1_0: u32 = hash(b"HTTP/1.0 ", 0);
+const HTTP_1_1: u32 = hash(b"HTTP/1.1 ", 0);
+
 const CONTENT_LENGTH: usize = 0;
-pub(super) const CONTENT_RANGE: usize = 1;
+const CONTENT_RANGE: usize = 1;
 const ETAG: usize = 2;
 const LAST_MODIFIED: usize = 3;
 const DATE: usize = 4;
-pub(super) const LOCATION: usize = 5;
+const LOCATION: usize = 5;
 const CONTENT_TYPE: usize = 6;
 const CONTENT_ENCODING: usize = 7;
 const TRANSFER_ENCODING: usize = 8;
 const CONNECTION: usize = 9;
-pub(super) const RETRY_AFTER: usize = 10;
+const RETRY_AFTER: usize = 10;
 
 const NAMES: [u32; 11] = [
-    hash(b"content-length", FOLD),
-    hash(b"content-range", FOLD),
-    hash(b"etag", FOLD),
-    hash(b"last-modified", FOLD),
-    hash(b"date", FOLD),
-    hash(b"location", FOLD),
-    hash(b"content-type", FOLD),
-    hash(b"content-encoding", FOLD),
-    hash(b"transfer-encoding", FOLD),
-    hash(b"connection", FOLD),
-    hash(b"retry-after", FOLD),
+    hash(b"content-length:", FOLD),
+    hash(b"content-range:", FOLD),
+    hash(b"etag:", FOLD),
+    hash(b"last-modified:", FOLD),
+    hash(b"date:", FOLD),
+    hash(b"location:", FOLD),
+    hash(b"content-type:", FOLD),
+    hash(b"content-encoding:", FOLD),
+    hash(b"transfer-encoding:", FOLD),
+    hash(b"connection:", FOLD),
+    hash(b"retry-after:", FOLD),
 ];

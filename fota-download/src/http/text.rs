@@ -17,7 +17,6 @@ pub(super) const fn hash(mut text: &[u8], fold: u8) -> u32 {
 pub(super) const FOLD: u8 = 0x20;
 
 /// Whether a text begins with the one whose length and folded name these are.
-#[inline(never)]
 pub(super) fn begins(text: &[u8], (len, name): (usize, u32)) -> bool {
     text.get(..len).is_some_and(|start| hash(start, FOLD) == name)
 }
@@ -42,13 +41,13 @@ pub(super) fn part(text: &[u8], from: usize, to: usize) -> &[u8] {
 /// Takes a decimal number off the front; `None`: there is none below 2^32.
 #[inline(never)]
 pub(super) fn number(text: &mut &[u8]) -> Option<u32> {
-    let mut number: Option<u32> = None;
+    let (mut number, before) = (0_u32, text.len());
     while let [digit @ b'0'..=b'9', rest @ ..] = *text {
         let digit = u32::from(digit.wrapping_sub(b'0'));
-        number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
+        number = number.checked_mul(10)?.checked_add(digit)?;
         *text = rest;
     }
-    number
+    (text.len() < before).then_some(number)
 }
 
 /// Takes one byte off the front, if it is this one.

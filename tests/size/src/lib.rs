@@ -18,12 +18,14 @@ use core::task::{Context, Waker};
 
 use dfu_target::Sha256;
 use dfu_target_mcuboot::{Active, RunningState};
+use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
+use fota_download::Connect;
 
 /// Runs the raw loop, so that its cost is in every program, and then the program.
 pub fn run(program: impl Future<Output = ()>) -> ! {
-    finish(raw(Flash, Engine, Wire));
+    finish(raw(Flash, Engine, &Net, Clock));
     finish(program);
     loop {}
 }
@@ -48,17 +50,25 @@ pub fn buffers() -> (&'static mut [u8], &'static mut [u8]) {
     buffers.split_at_mut_checked(1024).unwrap_or_default()
 }
 
+#[inline(never)]
 fn finish(future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     while future.as_mut().poll(&mut context).is_pending() {}
 }
 
-/// The least anyone would write by hand: wire to flash and hash, without a check.
+/// The least anyone would write by hand: wire to flash and hash, without a check, and a pause to try again after.
 #[inline(never)]
-async fn raw(mut flash: Flash, mut engine: Engine, mut wire: Wire) {
+async fn raw(mut flash: Flash, mut engine: Engine, net: &Net, mut clock: Clock) {
     let mut chunk = [0; 512];
+    let mut wire = loop {
+        match net.connect("firmware.example.com", black_box(80)).await {
+            Ok(wire) => break wire,
+            Err(_) => clock.delay_ms(black_box(1_000)).await,
+        }
+    };
     let _ = wire.write(bytes()).await;
+    let _ = wire.flush().await;
     engine.start();
     let end = black_box(0x8000);
     let mut at = 0_u32;

@@ -12,36 +12,36 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         // Progress is stored where a whole number of pieces lies behind, so that it falls on the target's blocks.
         let beyond_grid = self.next.checked_rem(self.save_every).unwrap_or(0);
         let unsaved = self.saved.is_none_or(|saved| saved != self.now.offset() && beyond_grid == 0);
-        Ok(match (goal, self.stage) {
-            (Goal::Begin, Stage::Unread) => Step::Load,
-            (Goal::Begin, Stage::Found) => Step::Init,
-            (Goal::Begin, Stage::Suspected) => Step::Digest,
-            (Goal::Begin, _) => Step::Done,
-            (Goal::Feed | Goal::Finish, Stage::Head) => self.collect(goal, input)?,
+        Ok(match (self.stage, goal) {
+            (Stage::Unread, Goal::Begin) => Step::Load,
+            (Stage::Found, Goal::Begin) => Step::Init,
+            (Stage::Suspected, Goal::Begin) => Step::Digest,
+            (_, Goal::Begin) => Step::Done,
+            (Stage::Head, Goal::Feed | Goal::Finish) => self.collect(goal, input)?,
             // What is stored of another image is forgotten before the first erase.
-            (Goal::Prepare | Goal::Feed | Goal::Finish, Stage::Body) if unsaved => Step::Save,
-            (Goal::Finish | Goal::Apply, Stage::Staged) | (Goal::Abort, _) if unsaved => Step::Save,
-            (Goal::Prepare, Stage::Body) => Step::Prepare,
-            (Goal::Finish, Stage::Staged) | (Goal::Prepare, _) => Step::Done,
-            (Goal::Apply, Stage::Staged) => Step::Apply,
-            (Goal::Abort, _) => Step::Abort,
-            (Goal::Feed | Goal::Finish, Stage::Body) if self.next == 0 => {
+            (Stage::Body, Goal::Prepare | Goal::Feed | Goal::Finish) if unsaved => Step::Save,
+            (Stage::Staged, Goal::Finish | Goal::Apply) | (_, Goal::Abort) if unsaved => Step::Save,
+            (Stage::Body, Goal::Prepare) => Step::Prepare,
+            (Stage::Staged, Goal::Finish) | (_, Goal::Prepare) => Step::Done,
+            (Stage::Staged, Goal::Apply) => Step::Apply,
+            (_, Goal::Abort) => Step::Abort,
+            (Stage::Body, Goal::Feed | Goal::Finish) if self.next == 0 => {
                 self.stage = Stage::Interrupted;
                 Step::WriteHead
             }
-            (Goal::Feed | Goal::Finish, Stage::Body) if !input.is_empty() => {
+            (Stage::Body, Goal::Feed | Goal::Finish) if !input.is_empty() => {
                 let len = self.save_every.wrapping_sub(beyond_grid) as usize;
                 let (piece, rest) = input.split_at_checked(len).unwrap_or((input, &[]));
                 *input = rest;
                 self.stage = Stage::Interrupted;
                 Step::Write(piece)
             }
-            (Goal::Feed, Stage::Body) => Step::Done,
-            (Goal::Finish, Stage::Body) => match self.now.size() {
+            (Stage::Body, Goal::Feed) => Step::Done,
+            (Stage::Body, Goal::Finish) => match self.now.size() {
                 Some(size) if size != self.next => return Err(SessionError::Incomplete { have: self.next, size }),
                 _ => Step::Digest,
             },
-            (Goal::Feed | Goal::Finish | Goal::Apply, _) => return Err(SessionError::Interrupted),
+            (_, Goal::Feed | Goal::Finish | Goal::Apply) => return Err(SessionError::Interrupted),
         })
     }
 
@@ -158,16 +158,15 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     }
 
     pub(in crate::session) fn agree(&mut self, size: Option<u32>, tag: u32) -> Result<u32, SessionError<T::Error>> {
-        let differ = |known: Option<u32>| known.zip(size).filter(|(known, offered)| known != offered);
         let same_file = match (self.now.tag(), tag) {
             _ if self.next() == 0 => true,
             (0, _) | (_, 0) => self.digest.is_some(),
             (known, tag) => known == tag,
         };
-        if differ(self.now.size()).is_some() || !same_file {
+        if !same_file || self.other_size(size).is_some() {
             self.restart();
         }
-        if let Some((wanted, offered)) = differ(self.now.size()) {
+        if let Some((wanted, offered)) = self.other_size(size) {
             return Err(SessionError::WrongSize { wanted, offered });
         }
         self.now.set_size(self.now.size().or(size));
@@ -175,6 +174,11 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             self.now.set_tag(tag);
         }
         Ok(self.next())
+    }
+
+    /// The size that is wanted and the one that is offered, where they differ.
+    fn other_size(&self, offered: Option<u32>) -> Option<(u32, u32)> {
+        self.now.size().zip(offered).filter(|(wanted, offered)| wanted != offered)
     }
 
     /// Whatever becomes of it, it counts as applied from now on.
@@ -204,6 +208,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         }
     }
 
+    #[inline(never)]
     pub(in crate::session) fn restart(&mut self) {
         self.now.set_size(self.size);
         self.now.set_tag(0);

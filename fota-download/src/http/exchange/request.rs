@@ -49,7 +49,7 @@ impl Exchange<'_> {
 
     /// Writes the request.
     #[inline(never)]
-    pub(super) fn ask(&mut self) -> Result<Next, Fault> {
+    pub(super) fn ask(&mut self) -> Option<Next> {
         let host = MAX_VALIDATOR.wrapping_add(url::authority(self.address()));
         let path = host.wrapping_add(usize::from(self.buf.get(host) == Some(&b'/')));
         self.at = self.work;
@@ -68,7 +68,7 @@ impl Exchange<'_> {
             }
         }
         self.put(b"\r\n\r\n");
-        if self.end > self.buf.len() { Err(Fault::RequestTooLong) } else { Ok(Next::Send) }
+        if self.end > self.buf.len() { self.fail(Fault::RequestTooLong) } else { Some(Next::Send) }
     }
 
     /// Writes to `end`, which is behind the buffer if it does not fit.
