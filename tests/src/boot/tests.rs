@@ -1,4 +1,5 @@
 use super::*;
+use crate::flash::SimFlash;
 use crate::image::{ECDSA_SIG, ImageBuilder, ImageFile, SEC_CNT};
 
 const SLOT: usize = 128 * 1024;
@@ -114,7 +115,7 @@ fn the_swap_type_follows_the_table_in_every_combination() {
     for primary_magic in magics {
         for secondary_magic in magics {
             for [a, b, c, d] in (0..81).map(|n| [n / 27, n / 9 % 3, n / 3 % 3, n % 3].map(|n: usize| flags[n])) {
-                let got = trailer::swap_type(&state(primary_magic, a, b), &state(secondary_magic, c, d));
+                let got = trailer::swap_type(&state(primary_magic, a, b), &state(secondary_magic, c, d), false);
                 // Primary magic, secondary magic, primary image_ok, secondary image_ok, primary copy_done.
                 let (row, expected) = match (primary_magic, secondary_magic, a, c, b) {
                     (_, Good, _, Unset, _) => (0, Some(SwapType::Test)),
@@ -131,8 +132,8 @@ fn the_swap_type_follows_the_table_in_every_combination() {
     assert!(rows.iter().all(|hits| *hits > 0));
     // A good magic with a spoilt flag counts as none, and the primary may still want to go back.
     let spoilt = state(Good, FlagBad, Unset);
-    assert_eq!(trailer::swap_type(&state(Bad, Unset, Set), &spoilt), None);
-    assert_eq!(trailer::swap_type(&state(Good, Unset, Set), &spoilt), Some(SwapType::Revert));
+    assert_eq!(trailer::swap_type(&state(Bad, Unset, Set), &spoilt, false), None);
+    assert_eq!(trailer::swap_type(&state(Good, Unset, Set), &spoilt, false), Some(SwapType::Revert));
 }
 
 #[test]
