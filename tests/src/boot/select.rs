@@ -130,7 +130,7 @@ impl Bootloader {
         let overlaps = choices.iter().enumerate().filter(|(other, _)| *other != index).any(|(_, other)| {
             other.active.is_some_and(|active| {
                 let from = other.headers[active.slot as usize].load_addr;
-                // One image right behind another counts as overlapping it.
+                // The byte behind an image counts as its own.
                 u64::from(from) <= end && u64::from(from) + active.found.size as u64 > start.into()
             })
         });
