@@ -53,6 +53,9 @@ impl Bootloader {
     ) -> Boot {
         let at = [primary.start, secondary.start];
         let before = [&flash.bytes()[bounds(&primary)], &flash.bytes()[bounds(&secondary)]];
+        if !self.mode.selects() && self.asked(before[0], before[1]).is_none() {
+            return self.plain_boot(before[0], before[1]);
+        }
         let [mut first, mut second] = before.map(<[u8]>::to_vec);
         let boot = self.boot_at(at, &mut first, &mut second);
         if before != [&first[..], &second[..]] {
@@ -79,6 +82,9 @@ impl Bootloader {
     ) -> Boot {
         let at = [primary.start, secondary.start];
         let before = [&first.bytes()[bounds(&primary)], &second.bytes()[bounds(&secondary)]];
+        if !self.mode.selects() && self.asked(before[0], before[1]).is_none() {
+            return self.plain_boot(before[0], before[1]);
+        }
         let [mut one, mut other] = before.map(<[u8]>::to_vec);
         let boot = self.boot_at(at, &mut one, &mut other);
         if before != [&one[..], &other[..]] {

@@ -13,6 +13,8 @@ pub(super) struct Plan {
     refused: Option<Refusal>,
     /// A swap that was begun already: the primary slot's trailer stays as it is.
     pub(super) is_begun: bool,
+    /// It was begun and cannot be carried out.
+    has_failed: bool,
     /// Where the image lies in the secondary slot.
     pub(super) at: usize,
 }
@@ -25,7 +27,7 @@ impl Bootloader {
             let plan = self.plan(pair);
             is_upgrading |= plan.kind.is_some();
             let goes_forward = matches!(plan.kind, Some(SwapType::Test | SwapType::Perm));
-            if goes_forward || plan.has_failed() {
+            if goes_forward || plan.has_failed {
                 plans.iter_mut().filter(|earlier| earlier.kind == Some(SwapType::Revert)).for_each(|earlier| {
                     earlier.drop(Refusal::OthersUpgrade);
                 });
@@ -53,9 +55,16 @@ impl Bootloader {
         });
         let mut boots: Vec<Boot> = boots.collect();
         for (boot, pair) in boots.iter_mut().zip(pairs) {
-            boot.running = dead.map_or_else(|| self.running(pair, &mut boot.counter), Err);
+            boot.running = dead.map_or_else(|| self.running(pair.primary, pair.secondary, &mut boot.counter), Err);
         }
         boots
+    }
+
+    /// A boot that nothing is asked of, and that changes nothing.
+    pub(super) fn plain_boot(&self, primary: &[u8], secondary: &[u8]) -> Boot {
+        let mut counter = self.counter;
+        let running = self.running(primary, secondary, &mut counter);
+        Boot { asked: None, swapped: None, refused: None, running, counter }
     }
 
     /// What the trailers ask for, if the image in the secondary slot is good. If it is not, it goes.
@@ -67,13 +76,12 @@ impl Bootloader {
         let mut plan = Plan { asked: Some(kind), kind: Some(kind), is_begun: begun.is_some(), at, ..Plan::default() };
         let needs_primary = matches!(self.mode, Mode::Move | Mode::Offset);
         if !self.compatible(pair.primary.len(), pair.secondary.len()) {
-            plan.is_begun = false;
             plan.drop(Refusal::Incompatible);
         } else if needs_primary && !self.header(pair.primary).is_image {
-            plan.is_begun = false;
             plan.drop(Refusal::NoPrimary);
         } else if let Err(refusal) = self.check_secondary(&plan, kind, pair) {
             plan.drop(refusal);
+            plan.has_failed = plan.is_begun;
             self.clear(refusal, begun, pair);
         }
         plan
@@ -135,7 +143,7 @@ impl Bootloader {
     /// Does what was planned; the security counter that is stored then, or why the device stops for good.
     fn perform(&self, plan: &mut Plan, pair: &mut Pair<'_>) -> Result<Option<u32>, Refusal> {
         let Some(kind) = plan.kind else {
-            if plan.has_failed() {
+            if plan.has_failed {
                 self.set_image_ok(pair.primary);
             }
             return Ok(None);
@@ -145,7 +153,6 @@ impl Bootloader {
         }
         if kind != SwapType::Revert && self.is_downgrade(plan, pair) {
             pair.secondary.fill(self.erased);
-            plan.is_begun = false;
             plan.drop(Refusal::Downgrade);
             return Ok(None);
         }
@@ -155,25 +162,25 @@ impl Bootloader {
         if kind == SwapType::Perm { self.raised(pair.primary) } else { Ok(None) }
     }
 
-    fn running(&self, pair: &Pair<'_>, counter: &mut Option<u32>) -> Result<Running, Refusal> {
-        if !self.can_count(pair.primary.len()) {
+    fn running(&self, primary: &[u8], secondary: &[u8], counter: &mut Option<u32>) -> Result<Running, Refusal> {
+        if !self.can_count(primary.len()) {
             return Err(Refusal::Incompatible);
         }
-        let header = self.header(pair.primary);
+        let header = self.header(primary);
         let mut running = Running { slot: Slot::Primary, version: header.version, size: 0, hash: [0; 32] };
         if self.validates_primary {
             if header.is(NON_BOOTABLE) && !header.is_erased {
                 return Err(Refusal::NotBootable);
             }
-            validate::header(&header, pair.primary.len())?;
-            let max = self.limit(Slot::Primary, pair.primary.len(), pair.secondary.len());
-            let found = self.check(pair.primary, &header, max)?;
+            validate::header(&header, primary.len())?;
+            let max = self.limit(Slot::Primary, primary.len(), secondary.len());
+            let found = self.check(primary, &header, max)?;
             (running.size, running.hash) = (found.size, found.hash);
         } else if !header.is_image {
             return Err(Refusal::Magic);
         }
-        if self.trailer(pair.primary.len()).state(pair.primary).stays() {
-            *counter = self.raised(pair.primary)?.max(*counter);
+        if self.trailer(primary.len()).state(primary).stays() {
+            *counter = self.raised(primary)?.max(*counter);
         }
         Ok(running)
     }
@@ -181,13 +188,9 @@ impl Bootloader {
 
 impl Plan {
     fn drop(&mut self, refusal: Refusal) {
+        self.has_failed = false;
         if self.kind.take().is_some() {
             self.refused = Some(refusal);
         }
-    }
-
-    /// A swap that was begun cannot be carried out.
-    fn has_failed(&self) -> bool {
-        self.is_begun && self.kind.is_none()
     }
 }

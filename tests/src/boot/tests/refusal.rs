@@ -120,3 +120,20 @@ fn slots_that_do_not_fit_each_other_are_left_alone() {
         }
     }
 }
+
+#[test]
+fn a_swap_that_was_begun_and_cannot_go_on_leaves_the_old_image_confirmed() {
+    for mode in SWAPS {
+        let mcuboot = Bootloader::new(mode, 4, 4096);
+        let spoilt = new().flipped(0x300, 0);
+        let (mut primary, mut secondary) = (slot(&mcuboot, &old()), upload(&mcuboot, &spoilt));
+        let trailer = mcuboot.trailer(SLOT);
+        trailer.put_swap_info(&mut primary, SwapType::Test, 0);
+        trailer.put_magic(&mut primary);
+        let boot = mcuboot.boot(&mut primary, &mut secondary);
+        assert_eq!((boot.asked, boot.refused), (Some(SwapType::Test), Some(Refusal::Hash)), "{mode:?}");
+        assert_eq!((boot.swapped, boot.running.unwrap().version.major), (None, 1));
+        assert_eq!(trailer.state(&primary).image_ok, Flag::Set);
+        assert!(secondary.iter().all(|byte| *byte == 0xff));
+    }
+}
