@@ -1,21 +1,30 @@
 //! [`Bootloader`]: what MCUboot makes of two slots at a reset, from their bytes alone.
 
+mod boots;
+mod dependency;
+mod header;
+mod layout;
+mod mark;
+mod outcome;
+mod overwrite;
+mod select;
+mod settings;
 mod swap;
+mod tlv;
 mod trailer;
+mod upgrade;
 mod validate;
-
-pub use trailer::{BadTrailer, Flag, Magic, State, SwapType, Trailer};
-pub use validate::{Refusal, Running};
 
 use core::ops::Range;
 
-use crate::flash::SimFlash;
+pub use outcome::{Boot, Refusal, Running, Slot};
+pub use trailer::{BadTrailer, Flag, Magic, State, SwapType, Trailer};
 
-/// A build of MCUboot for one pair of slots, after its source: the swap type by its table, the checks of an image
-/// with a SHA-256 and no signature, and the contents and trailers that a finished swap leaves.
+/// A build of MCUboot for one pair of slots or several, after its source: what the trailers ask for by its tables,
+/// the checks of an image with a SHA-256 and no signature, and the contents and trailers that it leaves.
 ///
-/// It is a model of before and after: a swap is one step here, and its status bytes are not written. It shares no
-/// code with the library under test.
+/// It is a model of before and after: a swap is one step here, its status bytes are not written, and those of a
+/// swap that was cut short are not read. It shares no code with the library under test.
 ///
 /// ```
 /// use dfu_testkit::boot::{Bootloader, Mode, SwapType};
@@ -37,6 +46,26 @@ use crate::flash::SimFlash;
 /// assert_eq!(boot.swapped, Some(SwapType::Revert));
 /// assert_eq!(boot.running.unwrap().version.major, 1);
 /// ```
+///
+/// Images that run where they are stored:
+///
+/// ```
+/// use dfu_testkit::boot::{Bootloader, Mode, Slot};
+/// use dfu_testkit::image::ImageBuilder;
+///
+/// let mcuboot = Bootloader::new(Mode::DirectXipRevert, 4, 4096);
+/// let (mut primary, mut secondary) = (vec![0xff; 0x10000], vec![0xff; 0x10000]);
+/// let (old, new) = (ImageBuilder::new().build(), ImageBuilder::new().version(2, 0, 0, 0).build());
+/// primary[..old.len()].copy_from_slice(&old);
+/// secondary[..new.len()].copy_from_slice(&new);
+/// mcuboot.mark_pending(&mut primary, true).unwrap();
+/// mcuboot.mark_pending(&mut secondary, false).unwrap();
+///
+/// assert_eq!(mcuboot.boot(&mut primary, &mut secondary).running.unwrap().slot, Slot::Secondary);
+/// // Nobody confirms it: it is erased.
+/// assert_eq!(mcuboot.boot(&mut primary, &mut secondary).running.unwrap().slot, Slot::Primary);
+/// assert!(secondary.iter().all(|byte| *byte == 0xff));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootloader {
     mode: Mode,
@@ -46,237 +75,54 @@ pub struct Bootloader {
     sectors: usize,
     erased: u8,
     image: u8,
+    key_space: usize,
     validates_primary: bool,
+    prevents_downgrade: bool,
+    compares_build: bool,
+    counter: Option<u32>,
+    addresses: Option<[u32; 2]>,
+    executable_ram: Range<u32>,
 }
 
-/// How the bootloader brings an image from the secondary slot to the primary.
+/// How the bootloader brings a new image to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Swap by moving the primary up one sector.
     Move,
-    /// Swap by way of a scratch area.
+    /// Swap by way of a scratch area of one sector.
     Scratch,
+    /// Swap with the new image stored one sector into the secondary slot, as MCUboot has it since 2.3.0.
+    Offset,
     /// Copy over the primary, and no way back (`MCUBOOT_OVERWRITE_ONLY_FAST`, as Zephyr has it).
     Overwrite,
+    /// Run the highest version where it is stored.
+    DirectXip,
+    /// The same, and erase what was not confirmed when it ran (`MCUBOOT_DIRECT_XIP_REVERT`).
+    DirectXipRevert,
+    /// Copy the highest version to RAM and run it there.
+    RamLoad,
+    /// The same, and erase what was not confirmed when it ran (`MCUBOOT_RAM_LOAD_REVERT`).
+    RamLoadRevert,
 }
 
-/// What a boot did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Boot {
-    /// What the trailers asked for.
-    pub asked: Option<SwapType>,
-    /// What was carried out.
-    pub swapped: Option<SwapType>,
-    /// Why what was asked for was not carried out.
-    pub refused: Option<Refusal>,
-    /// The image that runs now; or why nothing does, and the device is dead.
-    pub running: Result<Running, Refusal>,
-}
-
-impl Bootloader {
-    /// A bootloader for a flash with this write size and sector size: 128 sectors, `MCUBOOT_BOOT_MAX_ALIGN` 8 or
-    /// the write size if that is more, erased bytes 0xff, image 0, the primary slot checked at each boot.
-    pub fn new(mode: Mode, write_size: usize, sector_size: usize) -> Self {
-        assert!(write_size.is_power_of_two() && write_size <= 32, "MCUboot has no write size of {write_size}");
-        let max_align = write_size.max(8);
-        Self { mode, write_size, sector_size, max_align, sectors: 128, erased: 0xff, image: 0, validates_primary: true }
+impl Mode {
+    /// Whether the two images change places.
+    pub fn swaps(self) -> bool {
+        matches!(self, Self::Move | Self::Scratch | Self::Offset)
     }
 
-    /// `MCUBOOT_BOOT_MAX_ALIGN`: 8, 16 or 32, and not less than the write size.
-    #[must_use]
-    pub fn max_align(mut self, align: usize) -> Self {
-        assert!(matches!(align, 8 | 16 | 32) && align >= self.write_size, "MCUboot has no such alignment, {align}");
-        self.max_align = align;
-        self
+    /// Whether images run from both slots, the highest version first.
+    pub fn selects(self) -> bool {
+        matches!(self, Self::DirectXip | Self::DirectXipRevert | Self::RamLoad | Self::RamLoadRevert)
     }
 
-    /// `MCUBOOT_MAX_IMG_SECTORS`.
-    #[must_use]
-    pub fn sectors(mut self, sectors: usize) -> Self {
-        self.sectors = sectors;
-        self
+    fn erases_unconfirmed(self) -> bool {
+        matches!(self, Self::DirectXipRevert | Self::RamLoadRevert)
     }
 
-    /// What erased bytes read as.
-    #[must_use]
-    pub fn erased_value(mut self, value: u8) -> Self {
-        self.erased = value;
-        self
+    fn runs_from_ram(self) -> bool {
+        matches!(self, Self::RamLoad | Self::RamLoadRevert)
     }
-
-    /// Which image of several these slots are for.
-    #[must_use]
-    pub fn image(mut self, index: u8) -> Self {
-        self.image = index;
-        self
-    }
-
-    /// Whether the running image is checked at each boot (`MCUBOOT_VALIDATE_PRIMARY_SLOT`); its magic always is.
-    #[must_use]
-    pub fn validates_primary(mut self, on: bool) -> Self {
-        self.validates_primary = on;
-        self
-    }
-
-    /// What erased bytes read as.
-    pub fn erased(&self) -> u8 {
-        self.erased
-    }
-
-    /// Where the trailer's fields lie in a slot of `slot` bytes.
-    pub fn trailer(&self, slot: usize) -> Trailer {
-        Trailer::new(slot, self.max_align, self.erased)
-    }
-
-    /// The length of a trailer with its swap status.
-    pub fn trailer_size(&self) -> usize {
-        self.sectors * 3 * self.write_size + self.trailer_info_size()
-    }
-
-    /// The longest image, header and TLVs included, that these two slots take.
-    pub fn max_image_size(&self, primary: usize, secondary: usize) -> usize {
-        let (sector, trailer) = (self.sector_size, self.trailer_size());
-        match self.mode {
-            Mode::Move => {
-                let trailer = trailer.next_multiple_of(sector);
-                primary.saturating_sub(trailer + sector).min(secondary.saturating_sub(trailer))
-            }
-            Mode::Scratch => {
-                // The scratch area has a trailer of its own, which the last sector copied has to leave room for.
-                let start = primary.saturating_sub(trailer);
-                let in_first_sector = sector - start % sector;
-                let scratch_trailer = 3 * self.write_size + self.trailer_info_size();
-                start.saturating_sub(scratch_trailer.saturating_sub(in_first_sector))
-            }
-            Mode::Overwrite => self.trailer(primary.min(secondary)).swap_info,
-        }
-    }
-
-    /// What the trailers ask for, before the image is looked at.
-    pub fn asked(&self, primary: &[u8], secondary: &[u8]) -> Option<SwapType> {
-        let (primary, secondary) =
-            (self.trailer(primary.len()).state(primary), self.trailer(secondary.len()).state(secondary));
-        trailer::swap_type(&primary, &secondary)
-    }
-
-    /// One boot.
-    pub fn boot(&self, primary: &mut [u8], secondary: &mut [u8]) -> Boot {
-        let (asked, verdict) = self.decide(primary, secondary);
-        self.carry_out(asked, verdict, primary, secondary)
-    }
-
-    /// One boot of slots in one flash. Where the bootloader changes nothing, nothing is touched.
-    pub fn boot_in<const W: usize, const E: usize, const R: usize>(
-        &self,
-        flash: &mut SimFlash<W, E, R>,
-        primary: Range<u32>,
-        secondary: Range<u32>,
-    ) -> Boot {
-        let (from, to) = (&flash.bytes()[bounds(&primary)], &flash.bytes()[bounds(&secondary)]);
-        let (asked, verdict) = self.decide(from, to);
-        if asked.is_none() || verdict == Err(Refusal::Incompatible) {
-            return Boot { asked, swapped: None, refused: verdict.err(), running: self.running(from) };
-        }
-        flash.edit_two(primary, secondary, |primary, secondary| self.carry_out(asked, verdict, primary, secondary))
-    }
-
-    /// One boot of slots in two flashes. Where the bootloader changes nothing, nothing is touched.
-    pub fn boot_across<
-        const W: usize,
-        const E: usize,
-        const R: usize,
-        const V: usize,
-        const F: usize,
-        const S: usize,
-    >(
-        &self,
-        (first, primary): (&mut SimFlash<W, E, R>, Range<u32>),
-        (second, secondary): (&mut SimFlash<V, F, S>, Range<u32>),
-    ) -> Boot {
-        let (from, to) = (&first.bytes()[bounds(&primary)], &second.bytes()[bounds(&secondary)]);
-        let (asked, verdict) = self.decide(from, to);
-        if asked.is_none() || verdict == Err(Refusal::Incompatible) {
-            return Boot { asked, swapped: None, refused: verdict.err(), running: self.running(from) };
-        }
-        first.edit(primary, |primary| {
-            second.edit(secondary, |secondary| self.carry_out(asked, verdict, primary, secondary))
-        })
-    }
-
-    /// What an application does with MCUboot's own `boot_set_pending`: the same bytes, in a slot that may be
-    /// pending already.
-    pub fn mark_pending(&self, secondary: &mut [u8], permanent: bool) -> Result<(), BadTrailer> {
-        let trailer = self.trailer(secondary.len());
-        match trailer.state(secondary).magic {
-            Magic::Good => {}
-            Magic::Bad => return Err(BadTrailer),
-            Magic::Unset => {
-                let kind = if permanent { SwapType::Perm } else { SwapType::Test };
-                trailer.put_magic(secondary);
-                if permanent {
-                    secondary[trailer.image_ok] = trailer::SET;
-                }
-                trailer.put_swap_info(secondary, kind, self.image);
-            }
-        }
-        Ok(())
-    }
-
-    /// What an application does with MCUboot's own `boot_set_confirmed`.
-    pub fn confirm(&self, primary: &mut [u8]) -> Result<(), BadTrailer> {
-        let trailer = self.trailer(primary.len());
-        let state = trailer.state(primary);
-        match state.magic {
-            Magic::Good if state.image_ok == Flag::Unset => primary[trailer.image_ok] = trailer::SET,
-            Magic::Good | Magic::Unset => {}
-            Magic::Bad => return Err(BadTrailer),
-        }
-        Ok(())
-    }
-
-    fn decide(&self, primary: &[u8], secondary: &[u8]) -> (Option<SwapType>, Result<(), Refusal>) {
-        let asked = self.asked(primary, secondary);
-        let verdict = match asked {
-            None => Ok(()),
-            Some(_) if !self.compatible(primary.len(), secondary.len()) => Err(Refusal::Incompatible),
-            Some(_) => {
-                let max = self.max_image_size(primary.len(), secondary.len());
-                validate::image(secondary, max, self.erased).map(drop)
-            }
-        };
-        (asked, verdict)
-    }
-
-    fn running(&self, primary: &[u8]) -> Result<Running, Refusal> {
-        if primary.len() > self.sectors * self.sector_size {
-            return Err(Refusal::Incompatible);
-        }
-        if self.validates_primary {
-            validate::image(primary, primary.len(), self.erased)
-        } else {
-            validate::magic(primary)
-        }
-    }
-
-    /// Whether the slots fit each other; if not, MCUboot boots the primary and does nothing else.
-    fn compatible(&self, primary: usize, secondary: usize) -> bool {
-        let sector = self.sector_size;
-        let fit = match self.mode {
-            Mode::Move => primary == secondary || primary == secondary + sector,
-            Mode::Scratch | Mode::Overwrite => primary == secondary,
-        };
-        let enough = primary > self.trailer_size() && secondary > self.trailer_size();
-        fit && enough && primary.is_multiple_of(sector) && primary.max(secondary) <= self.sectors * sector
-    }
-
-    /// The trailer without the swap status: four fields and the magic.
-    fn trailer_info_size(&self) -> usize {
-        4 * self.max_align + 16_usize.next_multiple_of(self.max_align)
-    }
-}
-
-fn bounds(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
 }
 
 #[cfg(test)]

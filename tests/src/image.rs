@@ -132,6 +132,16 @@ impl ImageBuilder {
         self
     }
 
+    /// Adds a dependency: image `index` has to be of this version at least.
+    #[must_use]
+    pub fn needs(self, index: u8, version: Version) -> Self {
+        let Version { major, minor, revision, build } = version;
+        let mut value = vec![index, 0, 0, 0, major, minor];
+        value.extend(revision.to_le_bytes());
+        value.extend(build.to_le_bytes());
+        self.protected(DEPENDENCY, &value)
+    }
+
     /// Adds an unprotected TLV, behind the hash.
     #[must_use]
     pub fn unprotected(mut self, kind: u16, value: &[u8]) -> Self {
@@ -283,6 +293,8 @@ pub const SHA256: u16 = 0x10;
 pub const ECDSA_SIG: u16 = 0x22;
 /// The type of a security counter, 4 bytes, protected.
 pub const SEC_CNT: u16 = 0x50;
+/// The type of a dependency on another image, 12 bytes, protected.
+pub const DEPENDENCY: u16 = 0x40;
 
 #[cfg(test)]
 mod tests {

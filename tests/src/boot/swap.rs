@@ -1,83 +1,148 @@
-//! What a boot changes in the slots.
+//! What a swap changes in the slots.
 
-use super::trailer::{self, SwapType};
-use super::validate::{self, Refusal};
-use super::{Boot, Bootloader, Mode};
+use super::boots::Pair;
+use super::header::Header;
+use super::tlv::Tlvs;
+use super::upgrade::Plan;
+use super::{Bootloader, Flag, Mode, Refusal, SwapType};
+
+/// What changes places.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    /// Bytes of the longer image.
+    size: usize,
+    /// Unprotected TLVs of both.
+    tlvs: [usize; 2],
+    /// Sectors that each image takes, as swap using offset counts them.
+    used: [usize; 2],
+}
 
 impl Bootloader {
-    /// Does what was decided; what runs afterwards.
-    pub(super) fn carry_out(
-        &self,
-        asked: Option<SwapType>,
-        verdict: Result<(), Refusal>,
-        primary: &mut [u8],
-        secondary: &mut [u8],
-    ) -> Boot {
-        let mut swapped = None;
-        match (asked, verdict) {
-            (None, _) | (_, Err(Refusal::Incompatible)) => {}
-            (Some(kind), Ok(())) => {
-                if self.mode == Mode::Overwrite {
-                    self.overwrite(primary, secondary);
-                } else {
-                    self.swap(kind, primary, secondary);
-                }
-                swapped = Some(kind);
+    /// Swaps, and marks the swap as finished; whether there was room for it.
+    pub(super) fn swap(&self, kind: SwapType, plan: &Plan, pair: &mut Pair<'_>) -> Result<bool, Refusal> {
+        let extent = self.extent(plan, pair)?;
+        let sectors = extent.size.div_ceil(self.sector_size).max(1);
+        let free = pair.primary.len().saturating_sub(self.trailer_size()) / self.sector_size;
+        let fits = match self.mode {
+            Mode::Move => sectors < free,
+            Mode::Offset => sectors <= free,
+            _ => true,
+        };
+        if fits {
+            match self.mode {
+                Mode::Move => self.swap_by_move(kind, plan, &extent, sectors, pair),
+                Mode::Offset => self.swap_by_offset(kind, plan, &extent, sectors, pair),
+                _ => self.swap_by_scratch(kind, &extent, sectors, pair),
             }
-            (Some(kind), Err(Refusal::NoImage | Refusal::NotBootable)) => {
-                if self.mode != Mode::Overwrite {
-                    self.erase_trailer(secondary);
-                    if self.mode == Mode::Move && kind == SwapType::Revert {
-                        self.erase_trailer(primary);
-                    }
-                }
-            }
-            (Some(_), Err(_)) => secondary.fill(self.erased),
         }
-        Boot { asked, swapped, refused: verdict.err(), running: self.running(primary) }
-    }
-
-    fn swap(&self, kind: SwapType, primary: &mut [u8], secondary: &mut [u8]) {
-        let size = validate::size(primary).unwrap_or(0).max(validate::size(secondary).unwrap_or(0));
-        let shorter = primary.len().min(secondary.len());
-        let (trailer_at, sector) = (shorter - self.trailer_size(), self.sector_size);
-        let whole = size.next_multiple_of(sector);
-        // A sector that image and trailer share is swapped up to the trailer.
-        let copied = if whole > trailer_at / sector * sector { trailer_at } else { whole };
-        primary[..copied].swap_with_slice(&mut secondary[..copied]);
-        for slot in [&mut *primary, secondary] {
-            let at = slot.len() - self.trailer_size();
-            let from = copied.max(at / sector * sector);
-            slot[from..].fill(self.erased);
-        }
-
-        let trailer = self.trailer(primary.len());
-        trailer.put_swap_size(primary, size as u32);
-        trailer.put_swap_info(primary, kind, self.image);
-        trailer.put_magic(primary);
         if matches!(kind, SwapType::Perm | SwapType::Revert) {
-            primary[trailer.image_ok] = trailer::SET;
+            self.set_image_ok(pair.primary);
         }
-        primary[trailer.copy_done] = trailer::SET;
+        let trailer = self.trailer(pair.primary.len());
+        trailer.set(pair.primary, trailer.copy_done);
+        Ok(fits)
     }
 
-    fn overwrite(&self, primary: &mut [u8], secondary: &mut [u8]) {
-        let size = validate::size(secondary).unwrap_or(0);
-        let sector = self.sector_size;
-        let erased = size.next_multiple_of(sector).min(primary.len());
-        primary[..erased].fill(self.erased);
-        self.erase_trailer(primary);
-        // MCUboot adds a word where the size is a whole number of them.
-        let copied = (size + self.write_size - size % self.write_size).min(erased);
-        primary[..copied].copy_from_slice(&secondary[..copied]);
-        self.trailer(primary.len()).put_magic(primary);
-        secondary[..sector].fill(self.erased);
-        let last = secondary.len() - sector;
-        secondary[last..].fill(self.erased);
+    pub(super) fn set_image_ok(&self, slot: &mut [u8]) {
+        let trailer = self.trailer(slot.len());
+        if trailer.state(slot).image_ok == Flag::Unset {
+            trailer.set(slot, trailer.image_ok);
+        }
     }
 
-    fn erase_trailer(&self, slot: &mut [u8]) {
-        let from = (slot.len() - self.trailer_size()) / self.sector_size * self.sector_size;
+    pub(super) fn erase_trailer(&self, slot: &mut [u8]) {
+        let from = self.trailer_sectors(slot.len());
         slot[from..].fill(self.erased);
+    }
+
+    fn extent(&self, plan: &Plan, pair: &Pair<'_>) -> Result<Extent, Refusal> {
+        let images = [&*pair.primary, &pair.secondary[plan.at..]];
+        let headers = images.map(|image| self.header(image));
+        let mut extent = Extent::default();
+        for (index, (image, header)) in images.iter().zip(&headers).enumerate() {
+            if header.is_image {
+                let tlvs = Tlvs::of(image, header).map_err(|_| Refusal::Tlvs)?;
+                extent.size = extent.size.max(tlvs.end());
+                extent.tlvs[index] = tlvs.unprotected();
+            }
+        }
+        if plan.is_begun && self.mode == Mode::Offset {
+            extent.tlvs = self.trailer(pair.primary.len()).noted_tlvs(pair.primary);
+        }
+        let used = |header: &Header, tlvs: usize| (header.hashed() + tlvs).div_ceil(self.sector_size);
+        extent.used = [used(&headers[0], extent.tlvs[0]), used(&headers[1], extent.tlvs[1])];
+        Ok(extent)
+    }
+
+    /// Erases both trailers, and begins a swap in the primary slot's.
+    fn open(&self, kind: SwapType, extent: &Extent, pair: &mut Pair<'_>) {
+        let stays = self.trailer(pair.secondary.len()).state(pair.secondary).image_ok == Flag::Set;
+        self.erase_trailer(pair.primary);
+        self.erase_trailer(pair.secondary);
+        let trailer = self.trailer(pair.primary.len());
+        trailer.put_swap_info(pair.primary, kind, pair.index);
+        if stays {
+            trailer.set(pair.primary, trailer.image_ok);
+        }
+        trailer.put_sizes(pair.primary, extent.size, extent.tlvs);
+        trailer.put_magic(pair.primary);
+    }
+
+    /// The same for a swap that may be begun already.
+    fn open_once(&self, kind: SwapType, plan: &Plan, extent: &Extent, pair: &mut Pair<'_>) {
+        if plan.is_begun {
+            self.erase_trailer(pair.secondary);
+        } else {
+            self.open(kind, extent, pair);
+        }
+    }
+
+    fn swap_by_move(&self, kind: SwapType, plan: &Plan, extent: &Extent, sectors: usize, pair: &mut Pair<'_>) {
+        self.open_once(kind, plan, extent, pair);
+        let (sector, end) = (self.sector_size, sectors * self.sector_size);
+        // The last sector of the old image stays behind where it was moved to.
+        pair.primary.copy_within(end - sector..end, end);
+        pair.primary[..end].swap_with_slice(&mut pair.secondary[..end]);
+    }
+
+    fn swap_by_scratch(&self, kind: SwapType, extent: &Extent, sectors: usize, pair: &mut Pair<'_>) {
+        let (length, sector) = (pair.primary.len(), self.sector_size);
+        let (trailer, in_sector) = (length - self.trailer_size(), self.trailer_sectors(length));
+        let mut end = sectors * sector;
+        if end > in_sector {
+            // A sector that image and trailer share is swapped up to the trailer, or that of the scratch area.
+            end = trailer.min(in_sector + sector.saturating_sub(self.scratch_trailer_size()));
+        }
+        let (old, new) = (pair.primary[..end].to_vec(), pair.secondary[..end].to_vec());
+        self.open(kind, extent, pair);
+        pair.primary[..end].copy_from_slice(&new);
+        pair.secondary[..end].copy_from_slice(&old);
+    }
+
+    fn swap_by_offset(&self, kind: SwapType, plan: &Plan, extent: &Extent, sectors: usize, pair: &mut Pair<'_>) {
+        self.open_once(kind, plan, extent, pair);
+        let [old, new] = extent.used;
+        let sector = |index: usize| index * self.sector_size..(index + 1) * self.sector_size;
+        if kind == SwapType::Revert {
+            for index in (0..sectors).rev() {
+                if index <= old {
+                    pair.secondary[sector(index + 1)].copy_from_slice(&pair.primary[sector(index)]);
+                }
+                if index <= new {
+                    pair.primary[sector(index)].copy_from_slice(&pair.secondary[sector(index)]);
+                }
+            }
+            pair.secondary[sector(0)].fill(self.erased);
+            self.erase_trailer(pair.secondary);
+        } else {
+            for index in 0..sectors {
+                if index <= old {
+                    pair.secondary[sector(index)].copy_from_slice(&pair.primary[sector(index)]);
+                }
+                if index <= new {
+                    pair.primary[sector(index)].copy_from_slice(&pair.secondary[sector(index + 1)]);
+                }
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::Mode;
+
 /// Offsets of a trailer's fields in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer {
@@ -15,6 +17,8 @@ pub struct Trailer {
     pub swap_info: usize,
     /// How many bytes were swapped.
     pub swap_size: usize,
+    /// The lengths of both images' unprotected TLVs; only swap using offset notes them.
+    pub tlv_sizes: Option<usize>,
     align: usize,
     erased: u8,
 }
@@ -77,17 +81,26 @@ impl fmt::Display for BadTrailer {
 
 impl core::error::Error for BadTrailer {}
 
+impl State {
+    /// Whether the image that runs from this slot is there to stay.
+    pub(super) fn stays(&self) -> bool {
+        self.magic != Magic::Good || self.image_ok == Flag::Set
+    }
+}
+
 impl Trailer {
     /// The trailer of a slot of `slot` bytes, for MCUboot's maximum alignment `align`.
-    pub(super) fn new(slot: usize, align: usize, erased: u8) -> Self {
+    pub(super) fn new(slot: usize, align: usize, erased: u8, notes_tlvs: bool) -> Self {
         let magic = slot - MAGIC_LEN;
         let image_ok = (magic - align) / align * align;
+        let swap_info = image_ok - 2 * align;
         Self {
             magic,
             image_ok,
             copy_done: image_ok - align,
-            swap_info: image_ok - 2 * align,
-            swap_size: image_ok - 3 * align,
+            swap_info,
+            swap_size: swap_info - if notes_tlvs { 2 * align } else { align },
+            tlv_sizes: notes_tlvs.then_some(swap_info - align),
             align,
             erased,
         }
@@ -121,15 +134,40 @@ impl Trailer {
     }
 
     pub(super) fn put_magic(&self, slot: &mut [u8]) {
-        slot[self.magic..].copy_from_slice(&magic_for(self.align));
+        self.program(slot, self.magic, &magic_for(self.align));
     }
 
     pub(super) fn put_swap_info(&self, slot: &mut [u8], kind: SwapType, image: u8) {
-        slot[self.swap_info] = image << 4 | kind as u8;
+        self.program(slot, self.swap_info, &[image << 4 | kind as u8]);
     }
 
-    pub(super) fn put_swap_size(&self, slot: &mut [u8], size: u32) {
-        slot[self.swap_size..self.swap_size + 4].copy_from_slice(&size.to_le_bytes());
+    pub(super) fn put_sizes(&self, slot: &mut [u8], swapped: usize, tlvs: [usize; 2]) {
+        self.program(slot, self.swap_size, &(swapped as u32).to_le_bytes());
+        if let Some(at) = self.tlv_sizes {
+            self.program(slot, at, &(tlvs[0] as u16).to_le_bytes());
+            self.program(slot, at + 2, &(tlvs[1] as u16).to_le_bytes());
+        }
+    }
+
+    /// The lengths that [`put_sizes`](Self::put_sizes) noted.
+    pub(super) fn noted_tlvs(&self, slot: &[u8]) -> [usize; 2] {
+        let noted = |at: usize| usize::from(u16::from_le_bytes([slot[at], slot[at + 1]]));
+        self.tlv_sizes.map_or([0, 0], |at| [noted(at), noted(at + 2)])
+    }
+
+    /// Sets a flag.
+    pub(super) fn set(&self, slot: &mut [u8], flag: usize) {
+        self.program(slot, flag, &[SET]);
+    }
+
+    /// Writes as the flash does, which turns bits in one direction only.
+    pub(super) fn program(&self, slot: &mut [u8], at: usize, bytes: &[u8]) {
+        for (cell, byte) in slot[at..].iter_mut().zip(bytes) {
+            *cell = match self.erased {
+                0x00 => *cell | byte,
+                _ => *cell & byte,
+            };
+        }
     }
 
     fn flag(&self, byte: u8) -> Flag {
@@ -152,9 +190,12 @@ impl Trailer {
     }
 }
 
-/// The first row of MCUboot's table that holds for the two trailers.
-pub(super) fn swap_type(primary: &State, secondary: &State) -> Option<SwapType> {
-    if secondary.magic == Magic::Good && secondary.image_ok == Flag::Unset {
+/// The first row of MCUboot's table that holds for the two trailers. Swap using offset has one row more.
+pub(super) fn swap_type(primary: &State, secondary: &State, by_offset: bool) -> Option<SwapType> {
+    let is_asked = secondary.magic == Magic::Good && secondary.image_ok == Flag::Unset;
+    if by_offset && is_asked && secondary.copy_done == Flag::Set {
+        Some(SwapType::Revert)
+    } else if is_asked {
         Some(SwapType::Test)
     } else if secondary.magic == Magic::Good && secondary.image_ok == Flag::Set {
         Some(SwapType::Perm)
@@ -162,6 +203,17 @@ pub(super) fn swap_type(primary: &State, secondary: &State) -> Option<SwapType> 
         Some(SwapType::Revert)
     } else {
         None
+    }
+}
+
+/// Whether the primary slot's trailer tells how to go on, before any table is looked at: a swap was begun.
+pub(super) fn begun(mode: Mode, primary: &State, secondary: &State) -> bool {
+    let is_open = primary.copy_done == Flag::Unset;
+    match mode {
+        Mode::Move | Mode::Offset => primary.magic == Magic::Good && is_open && secondary.magic != Magic::Good,
+        // Between two swaps there is no magic in the scratch area.
+        Mode::Scratch => primary.magic != Magic::Bad && is_open,
+        _ => false,
     }
 }
 
@@ -174,7 +226,7 @@ fn magic_for(align: usize) -> [u8; MAGIC_LEN] {
     magic
 }
 
-pub(super) const SET: u8 = 1;
+const SET: u8 = 1;
 const MAGIC_LEN: usize = 16;
 const MAGIC_8: [u8; MAGIC_LEN] =
     [0x77, 0xc2, 0x95, 0xf3, 0x60, 0xd2, 0xef, 0x7f, 0x35, 0x52, 0x50, 0x0f, 0x2c, 0xb6, 0x79, 0x80];
