@@ -46,6 +46,23 @@ fn an_mcuboot_target_keeps_the_contract_in_each_mode() {
 }
 
 #[test]
+fn an_mcuboot_target_keeps_the_contract_where_the_image_begins_in_the_second_sector() {
+    let offset = Board::new(Mode::SwapOffset, 8 * 1024).sectors(10);
+    contract(&FlashRig::new(offset, target::<4, 1024, 4>));
+    contract(&FlashRig::new(offset.more(1024).upgrade(Upgrade::Permanent).align(Align::A32), target::<32, 1024, 1>));
+}
+
+#[test]
+fn an_mcuboot_target_keeps_the_contract_where_the_bootloader_chooses() {
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert, Mode::RamLoad, Mode::RamLoadRevert] {
+        let board = Board::new(mode, 6 * 1024).sectors(8);
+        contract(&FlashRig::new(board, target::<4, 1024, 4>));
+        contract(&FlashRig::new(board.upgrade(Upgrade::Permanent), target::<8, 1024, 1>));
+        contract(&FlashRig::new(board.align(Align::A32).erased(0), target::<32, 1024, 32>));
+    }
+}
+
+#[test]
 fn a_borrowed_target_keeps_the_contract() {
     contract(&FlashRig::new(MOVE, |region, device| Box::leak(Box::new(target::<4, 1024, 4>(region, device)))));
 }

@@ -62,6 +62,8 @@ fn an_update_that_the_bootloader_chooses_by_its_version_survives() {
         (Mode::DirectXip, Upgrade::Permanent),
         (Mode::DirectXipRevert, Upgrade::Test),
         (Mode::DirectXipRevert, Upgrade::Permanent),
+        (Mode::RamLoad, Upgrade::Permanent),
+        (Mode::RamLoadRevert, Upgrade::Test),
     ] {
         let board = Board::new(mode, 6 * 2048).sectors(12).upgrade(upgrade);
         let scenario = Scenario::new(board).sizes(3001, 5002).fetching(600, 1024);

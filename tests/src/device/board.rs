@@ -3,6 +3,7 @@
 use dfu_target_mcuboot::{Align, Config, Mode, Upgrade};
 
 use crate::boot::{self, Bootloader};
+use crate::image::ImageBuilder;
 
 /// The size of the slots, and how the bootloader was built: said once, for the library and for the bootloader.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,14 @@ impl Board {
     pub const fn erased(mut self, value: u8) -> Self {
         self.erased = value;
         self
+    }
+
+    /// An image for this bootloader, which may want it to run from RAM.
+    pub fn image(&self) -> ImageBuilder {
+        match self.mode {
+            Mode::RamLoad | Mode::RamLoadRevert => ImageBuilder::new().flags(0x20).load_addr(0x2000_0000),
+            _ => ImageBuilder::new(),
+        }
     }
 
     pub(super) fn sizes(&self) -> [u32; 2] {

@@ -5,7 +5,7 @@ use dfu_target_mcuboot::{Mode, RunningState, Side, Upgrade};
 use dfu_testkit::boot::{Refusal, SwapType};
 use dfu_testkit::device::{Board, Device, Phase, Release, Visit};
 use dfu_testkit::flash::Cut;
-use dfu_testkit::image::{ImageBuilder, ImageFile};
+use dfu_testkit::image::ImageFile;
 
 /// What is swept.
 #[derive(Clone, Copy)]
@@ -68,7 +68,7 @@ impl Scenario {
         let device = Device::<W, E, R>::new(self.board);
         let max = device.slots().max_image() as usize;
         let image =
-            |major, size| ImageBuilder::new().version(major, 0, 0, 0).seed(major.into()).total_size(size).build();
+            |major, size| self.board.image().version(major, 0, 0, 0).seed(major.into()).total_size(size).build();
         let (older, old, new) = (image(1, 900), image(2, self.old), image(3, self.new.unwrap_or(max)));
         device.install(&older);
         let _ = device.update(&Release::new(&old), &mut Visit::default()).unwrap();
@@ -118,7 +118,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     pub(crate) fn replace_pending(&self, cut: Cut) -> [u64; 2] {
         let device = &self.device;
         self.restore();
-        let other = ImageBuilder::new().version(9, 0, 0, 0).seed(9).total_size(self.new.len()).build();
+        let other = self.scenario.board.image().version(9, 0, 0, 0).seed(9).total_size(self.new.len()).build();
         let _ = device.update(&Release::new(&other), &mut Visit::default()).unwrap();
         device.chip().sim().checkpoint();
         let before = device.read(device.target());
