@@ -33,6 +33,8 @@ fn an_mcuboot_target_keeps_the_contract_in_each_geometry() {
     contract(&FlashRig::new(MOVE.align(Align::A16), target::<16, 1024, 1>));
     contract(&FlashRig::new(MOVE.align(Align::A32).erased(0), target::<32, 1024, 32>));
     contract(&FlashRig::new(Board::new(Mode::SwapMove, 8 * 4096), target::<8, 4096, 8>));
+    contract(&FlashRig::new(MOVE, target::<4, 1024, 64>));
+    contract(&FlashRig::new(MOVE.sectors(20), target::<1, 512, 128>));
 }
 
 #[test]

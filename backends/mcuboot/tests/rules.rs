@@ -313,8 +313,11 @@ fn a_hash_of_another_kind_is_none() {
     assert_eq!(made.map(|_| ()), Err(ConfigError::Hash));
 }
 
+/// Type and value.
+type Tlv<'a> = (u16, &'a [u8]);
+
 /// An image of imgtool's with its TLVs behind the hashed part in another order, or others among them.
-fn with_tlvs(image: &[u8], tlvs: &[(u16, &[u8])]) -> Vec<u8> {
+fn with_tlvs(image: &[u8], tlvs: &[Tlv<'_>]) -> Vec<u8> {
     let hashed = Header::parse(image).unwrap().hashed_len() as usize;
     let mut area = Vec::new();
     for (tlv, value) in tlvs {
@@ -334,9 +337,8 @@ fn the_last_signature_behind_a_known_key_decides_as_in_mcuboot() {
     let (hash, key, good) = (&tail[4..36], &tail[40..72], &tail[76..140]);
     let (other_key, bad) = ([1; 32], [2; 64]);
     const H: u16 = 0x10;
-    let (k, unknown): ((u16, &[u8]), (u16, &[u8])) = ((1, key), (1, &other_key));
-    let (s, b): ((u16, &[u8]), (u16, &[u8])) = ((0x24, good), (0x24, &bad));
-    let verdict = |tlvs: &[(u16, &[u8])]| {
+    let [k, unknown, s, b]: [Tlv<'_>; 4] = [(1, key), (1, &other_key), (0x24, good), (0x24, &bad)];
+    let verdict = |tlvs: &[Tlv<'_>]| {
         let tlvs = [&[(H, hash)], tlvs].concat();
         self::verdict(&with_tlvs(&image, &tlvs), plain().signed(Ed25519, &[ED25519]).unwrap())
     };
