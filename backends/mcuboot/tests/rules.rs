@@ -10,7 +10,7 @@ use dfu_target::target::Assurance;
 use dfu_target::{DfuTarget, blocking::block_on};
 use dfu_target_mcuboot::signature::{EcdsaP256, Ed25519, Ed25519Pure, Rsa2048, Rsa3072, Scheme};
 use dfu_target_mcuboot::{
-    Active, Config, ConfigError, Encryption, Error, HashKind, ImageHash, McubootTarget, Mode, Refusal, Rules,
+    Active, Config, ConfigError, Encryption, Error, HashKind, ImageHash, McubootTarget, Mode, Refusal, Rules, Running,
     RunningState, Sha384, Sha512, Slots, TlvFault, Verify, VersionRule,
 };
 use dfu_testkit::fixture::Fixture;
@@ -365,4 +365,35 @@ fn keys_that_cannot_be_are_a_mistake_of_whoever_set_them() {
     assert!(plain().signed(Ed25519, &[P256]).is_err());
     assert!(plain().signed(EcdsaP256, &[P256, ED25519]).is_err());
     assert!(plain().signed(EcdsaP256, &[P256]).is_ok());
+}
+
+#[test]
+fn the_running_images_counter_is_what_the_next_one_is_compared_with() {
+    let counter = |image: &[u8], flash: SimFlash<4, 4096, 4>| {
+        let chip = Flash::new(flash);
+        let slots = Slots::checked::<Flash, Flash>(SLOT, SLOT, MOVE).unwrap();
+        chip.sim().load(0, image);
+        let mut shared = Shared::new(chip);
+        let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+        block_on(Running::new(region, &slots).unwrap().security_counter()).unwrap()
+    };
+    let of = |image: &[u8]| counter(image, SimFlash::new(SLOT as usize));
+    assert_eq!(of(&fixture("tlv-counter")), Some(7));
+    assert_eq!(of(&fixture("tlv-all")), Some(7));
+    assert_eq!(of(&fixture("sig-none")), None);
+    assert_eq!(of(&[]), None);
+    for payload in 1000..1140 {
+        // The TLVs lie anywhere in what is read at once.
+        let image = ImageBuilder::new().payload(payload).protected(0xa0, &[1; 90]).protected(0x50, &[4, 3, 2, 1]);
+        assert_eq!(of(&image.build()), Some(0x0102_0304), "{payload}");
+    }
+    let first = ImageBuilder::new().protected(0x50, &[8, 0, 0, 0]).protected(0x50, &[9, 0, 0, 0]).build();
+    assert_eq!(of(&first), Some(8), "MCUboot takes the first one");
+    assert_eq!(of(&ImageBuilder::new().protected(0x50, &[8, 0]).build()), None);
+    assert_eq!(of(&ImageBuilder::new().unprotected(0x50, &[8, 0, 0, 0]).build()), None);
+    let image = ImageBuilder::new().protected(0x50, &[8, 0, 0, 0]).build();
+    for len in 0..image.len() {
+        let _ = of(&image[..len]);
+    }
+    assert_eq!(of(&image.patched(12, &0xffff_0000_u32.to_le_bytes())), None, "beyond the slot");
 }
