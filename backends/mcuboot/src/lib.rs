@@ -30,7 +30,7 @@ pub use rules::{ImageHash, Need, Rules, Unsigned, VersionRule};
 #[cfg(feature = "sha2")]
 pub use rules::{Sha384, Sha512};
 pub use running::{ConfirmError, Running, RunningState};
-pub use slots::{ConfigError, Slots};
+pub use slots::{ConfigError, MapError, Slots};
 pub use status::{Side, State, Status, View};
 pub use target::McubootTarget;
 pub use verify::{Entry, Verify};
