@@ -1,10 +1,16 @@
-//! The whole update on a PC: a real HTTP server, a simulated nRF9160, a power cut in between.
+//! The whole update on a PC: a real HTTP server, a simulated nRF9160, a power cut in between. And the same library at
+//! work on files: what an image is, what two slots hold, what a flash map has room for.
 
 mod board;
 mod console;
 mod device;
+mod ending;
+mod image;
+mod inspect;
+mod key;
 mod map;
 mod net;
+mod notation;
 mod server;
 mod story;
 mod summary;
@@ -13,19 +19,22 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use fota_download::Http;
 
 use crate::console::Console;
+use crate::inspect::Inspect;
 use crate::story::{End, Story};
 
 /// Updates a simulated nRF9160 over real HTTP, with a power cut on the way, and checks that all went as promised.
 ///
 /// Without options: serves an image of about 300 KiB that imgtool signed, downloads it into the device's flash,
-/// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms.
+/// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms. The commands do other things.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Serve this image instead of the one that is built in
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     image: Option<PathBuf>,
@@ -46,6 +55,12 @@ struct Options {
     json: bool,
 }
 
+/// What else it does.
+#[derive(Subcommand)]
+enum Command {
+    Inspect(Inspect),
+}
+
 /// When power fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CutAt {
@@ -58,6 +73,9 @@ Exit codes: 0 done as promised, 1 refused or failed, 2 wrong usage, 3 power was 
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(command) = &options.command {
+        return command.run();
+    }
     let console = Console::new(options.json);
     let mut story = Story::new(&options, &console);
     let end = story.play();
@@ -75,6 +93,24 @@ fn main() -> ExitCode {
         Err(error) => {
             console.error(&error);
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> ExitCode {
+        let console = Console::new(match self {
+            Self::Inspect(command) => command.json,
+        });
+        let outcome = match self {
+            Self::Inspect(command) => command.run(&console),
+        };
+        match outcome {
+            Ok(end) => end.code(),
+            Err(problem) => {
+                console.complain(&problem.reason());
+                problem.code()
+            }
         }
     }
 }
