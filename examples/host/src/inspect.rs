@@ -14,6 +14,7 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 
 use self::padding::Padding;
+pub(crate) use self::padding::{mark_facts, mark_text};
 use crate::console::Console;
 use crate::ending::{End, Outcome, Problem};
 use crate::image::{HashVerdict, Image, SignatureVerdict, flag_names, shown, tlv_name};

@@ -12,6 +12,7 @@ mod map;
 mod net;
 mod notation;
 mod server;
+mod slots;
 mod story;
 mod summary;
 mod watch;
@@ -24,6 +25,7 @@ use fota_download::Http;
 
 use crate::console::Console;
 use crate::inspect::Inspect;
+use crate::slots::{Confirm, Show, Stage, Withdraw};
 use crate::story::{End, Story};
 
 /// Updates a simulated nRF9160 over real HTTP, with a power cut on the way, and checks that all went as promised.
@@ -59,6 +61,10 @@ struct Options {
 #[derive(Subcommand)]
 enum Command {
     Inspect(Inspect),
+    Stage(Box<Stage>),
+    State(Box<Show>),
+    Confirm(Box<Confirm>),
+    Withdraw(Box<Withdraw>),
 }
 
 /// When power fails.
@@ -101,9 +107,17 @@ impl Command {
     fn run(&self) -> ExitCode {
         let console = Console::new(match self {
             Self::Inspect(command) => command.json,
+            Self::Stage(command) => command.json,
+            Self::State(command) => command.json(),
+            Self::Confirm(command) => command.json(),
+            Self::Withdraw(command) => command.json(),
         });
         let outcome = match self {
             Self::Inspect(command) => command.run(&console),
+            Self::Stage(command) => command.run(&console),
+            Self::State(command) => command.run(&console),
+            Self::Confirm(command) => command.run(&console),
+            Self::Withdraw(command) => command.run(&console),
         };
         match outcome {
             Ok(end) => end.code(),
