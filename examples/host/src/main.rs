@@ -8,6 +8,7 @@ mod ending;
 mod image;
 mod inspect;
 mod key;
+mod layout;
 mod map;
 mod net;
 mod notation;
@@ -25,6 +26,7 @@ use fota_download::Http;
 
 use crate::console::Console;
 use crate::inspect::Inspect;
+use crate::layout::Layout;
 use crate::slots::{Confirm, Show, Stage, Withdraw};
 use crate::story::{End, Story};
 
@@ -65,6 +67,7 @@ enum Command {
     State(Box<Show>),
     Confirm(Box<Confirm>),
     Withdraw(Box<Withdraw>),
+    Layout(Box<Layout>),
 }
 
 /// When power fails.
@@ -111,6 +114,7 @@ impl Command {
             Self::State(command) => command.json(),
             Self::Confirm(command) => command.json(),
             Self::Withdraw(command) => command.json(),
+            Self::Layout(command) => command.json,
         });
         let outcome = match self {
             Self::Inspect(command) => command.run(&console),
@@ -118,6 +122,7 @@ impl Command {
             Self::State(command) => command.run(&console),
             Self::Confirm(command) => command.run(&console),
             Self::Withdraw(command) => command.run(&console),
+            Self::Layout(command) => command.run(&console),
         };
         match outcome {
             Ok(end) => end.code(),
