@@ -171,7 +171,11 @@ fn what_is_wrong_with_a_map_is_listed() {
             PARTITIONS.replace("settings_storage:\n  address: 0xf0000", "settings_storage:\n  address: 0xe0000"),
             "settings_storage: it ends at 0xf0000",
         ),
-        ("in.yml", format!("{PARTITIONS}extra:\n  address: 0x20000\n  size: 0x1000\n"), "mcuboot_primary and extra overlap; and 2 more"),
+        (
+            "in.yml",
+            format!("{PARTITIONS}extra:\n  address: 0x20000\n  size: 0x1000\n"),
+            "mcuboot_primary and extra overlap; and 2 more",
+        ),
         (
             "size.yml",
             format!("{PARTITIONS}extra:\n  size: 0x1000\n"),

@@ -152,3 +152,16 @@ fn wrong_usage_is_told_apart() {
     let run = Slots::new("single", "single").run("state", &[]);
     assert_eq!((run.code, run.err.as_str()), (1, "error: with a single slot there is no place for a new image\n"));
 }
+
+#[test]
+fn a_word_that_is_programmed_is_not_programmed_again() {
+    let slots = Slots::new("twice", "xip-revert");
+    slots.install(&image(1));
+    assert_eq!(slots.run("confirm", &[]).code, 0);
+    let mut bytes = slots.bytes();
+    bytes[0][SIZE - 24] = 0x55;
+    slots.put(&bytes);
+    // Whatever the library makes of half a word in place of `image_ok`.
+    let run = slots.run("confirm", &[]);
+    assert!(run.code <= 1 && run.err.lines().count() == run.code as usize, "{}", run.err);
+}

@@ -1,12 +1,13 @@
 //! A slot's flash: the test kit's, at the slot's address, with power that fails at an operation.
 
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
 
 use clap::ValueEnum;
 use dfu_testkit::flash::{Cut, SimError, SimFlash, Tear};
 use embedded_storage::nor_flash as blocking;
-use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use serde::Serialize;
 
 /// What becomes of the operation during which power fails.
@@ -53,8 +54,8 @@ impl Power {
         self.done.get()
     }
 
-    fn check(&self) -> Result<(), SimError> {
-        if self.off.get() { Err(SimError::PowerCut) } else { Ok(()) }
+    fn check(&self) -> Result<(), FlashError> {
+        if self.off.get() { Err(FlashError::PowerCut) } else { Ok(()) }
     }
 
     /// One more write or erase; `true`: power fails in it.
@@ -75,6 +76,17 @@ pub(crate) struct Operations {
     pub(crate) writes: u64,
     pub(crate) erases: u64,
     pub(crate) bytes_written: u64,
+}
+
+/// Why it failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlashError {
+    PowerCut,
+    /// A word would be programmed twice between two erases, which flash with an ECC does not stand.
+    Twice {
+        /// Where it is.
+        address: u32,
+    },
 }
 
 /// The flash of one slot.
@@ -103,6 +115,14 @@ impl<const W: usize, const E: usize> SlotFlash<W, E> {
         self.operations
     }
 
+    /// Whether all these words are erased.
+    fn check_blank(&self, at: u32, len: u32) -> Result<(), FlashError> {
+        match (at..at + len).step_by(W).find(|word| !self.sim.is_erased(*word..*word + W as u32)) {
+            Some(word) => Err(FlashError::Twice { address: self.address + word }),
+            None => Ok(()),
+        }
+    }
+
     /// Tears an operation over `units` words or erase units, of which `len` bytes are in all.
     fn tear(&mut self, at: u32, len: u32, units: u32, act: impl FnOnce(&mut SimFlash<W, E>) -> Result<(), SimError>) {
         match self.power.torn {
@@ -123,16 +143,16 @@ impl<const W: usize, const E: usize> SlotFlash<W, E> {
 }
 
 impl<const W: usize, const E: usize> ErrorType for SlotFlash<W, E> {
-    type Error = SimError;
+    type Error = FlashError;
 }
 
 impl<const W: usize, const E: usize> ReadNorFlash for SlotFlash<W, E> {
     const READ_SIZE: usize = 1;
 
-    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
         self.power.check()?;
         self.operations.reads += 1;
-        blocking::ReadNorFlash::read(&mut self.sim, offset - self.address, bytes)
+        Ok(blocking::ReadNorFlash::read(&mut self.sim, offset - self.address, bytes)?)
     }
 
     fn capacity(&self) -> usize {
@@ -144,28 +164,52 @@ impl<const W: usize, const E: usize> NorFlash for SlotFlash<W, E> {
     const WRITE_SIZE: usize = W;
     const ERASE_SIZE: usize = E;
 
-    async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         self.power.check()?;
         let (from, to) = (from - self.address, to - self.address);
         self.operations.erases += 1;
         if self.power.fails() {
             let erase = |sim: &mut SimFlash<W, E>| blocking::NorFlash::erase(sim, from, to);
             self.tear(from, to - from, (to - from) / E as u32, erase);
-            return Err(SimError::PowerCut);
+            return Err(FlashError::PowerCut);
         }
-        blocking::NorFlash::erase(&mut self.sim, from, to)
+        Ok(blocking::NorFlash::erase(&mut self.sim, from, to)?)
     }
 
-    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         self.power.check()?;
         let (at, len) = (offset - self.address, bytes.len() as u32);
+        self.check_blank(at, len)?;
         self.operations.writes += 1;
         if self.power.fails() {
             let write = |sim: &mut SimFlash<W, E>| blocking::NorFlash::write(sim, at, bytes);
             self.tear(at, len, len / W as u32, write);
-            return Err(SimError::PowerCut);
+            return Err(FlashError::PowerCut);
         }
         self.operations.bytes_written += u64::from(len);
-        blocking::NorFlash::write(&mut self.sim, at, bytes)
+        Ok(blocking::NorFlash::write(&mut self.sim, at, bytes)?)
+    }
+}
+
+// What the library shows of it.
+impl fmt::Debug for FlashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerCut => f.write_str("the power is off"),
+            Self::Twice { address } => write!(f, "the word at {address:#x} is programmed already"),
+        }
+    }
+}
+
+impl From<SimError> for FlashError {
+    fn from(_: SimError) -> Self {
+        // No faults are planned.
+        Self::PowerCut
+    }
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
     }
 }
