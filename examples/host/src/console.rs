@@ -61,7 +61,19 @@ impl Console {
 
     /// Why it ended.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        let _ = writeln!(std::io::stderr(), "{} {error:#}", style("error:").red().bold().for_stderr());
+        self.complain(&format!("{error:#}"));
+    }
+
+    /// Why it ended, in one line.
+    pub(crate) fn complain(&self, reason: &str) {
+        let _ = writeln!(std::io::stderr(), "{} {reason}", style("error:").red().bold().for_stderr());
+    }
+
+    /// The object of a command, where one is asked for.
+    pub(crate) fn result(&self, object: &impl Serialize) {
+        if self.json {
+            self.object(object);
+        }
     }
 
     /// One object on a line.

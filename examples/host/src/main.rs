@@ -1,11 +1,19 @@
-//! The whole update on a PC: a real HTTP server, a simulated nRF9160, a power cut in between.
+//! The whole update on a PC: a real HTTP server, a simulated nRF9160, a power cut in between. And the same library at
+//! work on files: what an image is, what two slots hold, what a flash map has room for.
 
 mod board;
 mod console;
 mod device;
+mod ending;
+mod image;
+mod inspect;
+mod key;
+mod layout;
 mod map;
 mod net;
+mod notation;
 mod server;
+mod slots;
 mod story;
 mod summary;
 mod watch;
@@ -13,19 +21,24 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use fota_download::Http;
 
 use crate::console::Console;
+use crate::inspect::Inspect;
+use crate::layout::Layout;
+use crate::slots::{Confirm, Show, Stage, Withdraw};
 use crate::story::{End, Story};
 
 /// Updates a simulated nRF9160 over real HTTP, with a power cut on the way, and checks that all went as promised.
 ///
 /// Without options: serves an image of about 300 KiB that imgtool signed, downloads it into the device's flash,
-/// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms.
+/// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms. The commands do other things.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Serve this image instead of the one that is built in
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     image: Option<PathBuf>,
@@ -46,6 +59,17 @@ struct Options {
     json: bool,
 }
 
+/// What else it does.
+#[derive(Subcommand)]
+enum Command {
+    Inspect(Inspect),
+    Stage(Box<Stage>),
+    State(Box<Show>),
+    Confirm(Box<Confirm>),
+    Withdraw(Box<Withdraw>),
+    Layout(Box<Layout>),
+}
+
 /// When power fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CutAt {
@@ -58,6 +82,9 @@ Exit codes: 0 done as promised, 1 refused or failed, 2 wrong usage, 3 power was 
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(command) = &options.command {
+        return command.run();
+    }
     let console = Console::new(options.json);
     let mut story = Story::new(&options, &console);
     let end = story.play();
@@ -75,6 +102,34 @@ fn main() -> ExitCode {
         Err(error) => {
             console.error(&error);
             ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> ExitCode {
+        let console = Console::new(match self {
+            Self::Inspect(command) => command.json,
+            Self::Stage(command) => command.json,
+            Self::State(command) => command.json(),
+            Self::Confirm(command) => command.json(),
+            Self::Withdraw(command) => command.json(),
+            Self::Layout(command) => command.json,
+        });
+        let outcome = match self {
+            Self::Inspect(command) => command.run(&console),
+            Self::Stage(command) => command.run(&console),
+            Self::State(command) => command.run(&console),
+            Self::Confirm(command) => command.run(&console),
+            Self::Withdraw(command) => command.run(&console),
+            Self::Layout(command) => command.run(&console),
+        };
+        match outcome {
+            Ok(end) => end.code(),
+            Err(problem) => {
+                console.complain(&problem.reason());
+                problem.code()
+            }
         }
     }
 }

@@ -2,9 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
+pub(crate) mod slots;
+
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use spki::der::Document;
+use spki::der::pem::LineEnding;
 
 /// What came of a run.
 pub(crate) struct Run {
@@ -41,4 +45,32 @@ pub(crate) fn scratch(name: &str) -> String {
     let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
     let _ = std::fs::remove_file(&path);
     path
+}
+
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+
+/// Writes a file; its path.
+pub(crate) fn file(name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = scratch(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// The public key of a fixture as `imgtool getpub -e pem` writes it; the path.
+pub(crate) fn key(name: &str) -> String {
+    let der = std::fs::read(format!("{FIXTURES}/keys/test-only-{name}.pub.der")).unwrap();
+    let pem = Document::try_from(spki(name, &der)).unwrap().to_pem("PUBLIC KEY", LineEnding::LF).unwrap();
+    // Tests run at the same time.
+    file(&format!("{name}-{:?}.pem", std::thread::current().id()), pem)
+}
+
+/// An RSA key of `getpub -e raw` is PKCS#1, and in a PEM it is not.
+fn spki(name: &str, der: &[u8]) -> Vec<u8> {
+    if !name.starts_with("rsa") {
+        return der.to_vec();
+    }
+    let length = |length: usize| (length as u16).to_be_bytes();
+    let algorithm = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+    let bits = [&b"\x03\x82"[..], &length(der.len() + 1), b"\x00", der].concat();
+    [&b"\x30\x82"[..], &length(algorithm.len() + bits.len()), algorithm, &bits].concat()
 }
