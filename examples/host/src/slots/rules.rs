@@ -177,7 +177,7 @@ impl Wanted {
         asks.map(Asked)
     }
 
-    fn signed<'r, D: ImageHash + 'r, S: Scheme + 'r>(
+    fn signed<'r, D: ImageHash + Clone + 'r, S: Scheme + 'r>(
         &'r self,
         hash: D,
         scheme: S,
@@ -186,7 +186,7 @@ impl Wanted {
         Ok(Box::new(self.rules(hash).signed(scheme, keys).map_err(Problem::refused)?))
     }
 
-    fn rules<D: ImageHash>(&self, hash: D) -> Rules<'_, D, Unsigned> {
+    fn rules<D: ImageHash + Clone>(&self, hash: D) -> Rules<'_, D, Unsigned> {
         let mut rules = Rules::new(hash).version(self.version);
         if self.with_build {
             rules = rules.with_build_number();
