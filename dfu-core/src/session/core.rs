@@ -114,13 +114,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         mut input: &[u8],
     ) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         async move {
-            self.written = Written::Committed(self.now.offset());
-            self.more = false;
-            if let Some(size) = self.now.size()
-                && input.len() > size.saturating_sub(self.next()) as usize
-            {
-                return Err(SessionError::TooLong { size });
-            }
+            self.start(input)?;
             loop {
                 let step = self.step(goal, &mut input)?;
                 let image;
@@ -131,23 +125,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                         let call = if loads { StoreCall::Load(&mut found) } else { StoreCall::Save(&self.now) };
                         let result = self.store.call(call).await;
                         if loads {
-                            self.stage = Stage::Head;
-                            if let Some(found) = found
-                                && self.continues(&found)
-                            {
-                                self.stage = Stage::Found;
-                                self.saved = Some(found.offset());
-                                self.now = found;
-                            }
-                            continue;
+                            self.loaded(found.as_ref())
+                        } else {
+                            self.stored(result)?
                         }
-                        if let Err(error) = result {
-                            if self.saved.is_none() {
-                                return Err(SessionError::Store(error));
-                            }
-                            crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
-                        }
-                        self.saved = Some(self.now.offset());
                         continue;
                     }
                     Step::Init => {
@@ -200,8 +181,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.now.state() == State::Applied
     }
 
-    pub(super) fn checked(&self) -> Checked {
-        self.checked
+    pub(super) fn checked(&self) -> &Checked {
+        &self.checked
     }
 
     pub(super) fn applied(&self) -> Applied {
