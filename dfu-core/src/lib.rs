@@ -12,6 +12,7 @@ pub mod blocking;
 pub mod digest;
 pub mod flash;
 pub mod image;
+pub mod layout;
 pub mod progress;
 pub mod session;
 pub mod target;

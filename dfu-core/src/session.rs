@@ -212,6 +212,18 @@ impl<'u, T: DfuTarget, S: ProgressStore> Staged<'u, T, S> {
 }
 
 impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
+    /// Records that the image was applied, and no more: [`apply`](Self::apply) asks for it to be run. For images that
+    /// are to run together, each with an update of its own: record all of them, then apply each. After a cut, those
+    /// that are [`attempted`](Staged::attempted) were recorded; were all of them, go on and apply each again, else
+    /// none was applied yet.
+    pub async fn record(self) -> Result<Self, Failed<Self, SessionError<T::Error>>> {
+        self.0.mark_applied();
+        match self.0.run(Goal::Finish, &[]).await {
+            Ok(()) => Ok(self),
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
     /// Records that the image was applied, then asks for it to be run. Legal to repeat after a failure; where the
     /// error's kind is [`Rewind`](crate::ErrorKind::Rewind), begin again: some bytes are wanted once more.
     pub async fn apply(self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {

@@ -6,6 +6,7 @@ mod visit;
 pub use board::Board;
 pub use visit::{Phase, Release, Visit};
 
+use core::cell::Cell;
 use core::ops::Range;
 
 use dfu_target::ProgressLog;
@@ -13,9 +14,9 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, RegionError, Shared};
 use dfu_target::image::mcuboot::Header;
 use dfu_target::session::SessionError;
-use dfu_target_mcuboot::{Active, ConfirmError, Error, McubootTarget, Running, RunningState, Slots};
+use dfu_target_mcuboot::{Active, ConfirmError, Error, McubootTarget, Running, RunningState, Side, Slots};
 
-use crate::boot::{Boot, Bootloader};
+use crate::boot::{Boot, Bootloader, Slot};
 use crate::flash::{Chip, SimError, SimFlash};
 use crate::poll::run;
 
@@ -46,6 +47,7 @@ pub struct Device<const W: usize, const E: usize, const R: usize = 1> {
     chip: Chip<W, E, R>,
     slots: Slots,
     bootloader: Bootloader,
+    runs: Cell<Side>,
 }
 
 /// A device's running slot.
@@ -61,18 +63,20 @@ pub type Failure = SessionError<Error<RegionError<SimError>>>;
 impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// A device whose slots are empty.
     pub fn new(board: Board) -> Self {
-        let slots = Slots::checked::<Chip<W, E, R>, Chip<W, E, R>>(board.slot, board.slot, board.config())
+        let [primary, secondary] = board.sizes();
+        let slots = Slots::checked::<Chip<W, E, R>, Chip<W, E, R>>(primary, secondary, board.config())
             .expect("slots that MCUboot can use");
-        let capacity = 2 * board.slot as usize + 6 * E;
+        let capacity = (primary + secondary) as usize + 6 * E;
         // MCUboot has the request and the confirmation written wherever they read as erased, torn or not.
-        let marks = [E as u32 + board.slot, 2 * (E as u32 + board.slot)].map(|end| end - 128..end);
-        let [ours, theirs] = marks;
+        let unit = E as u32;
+        let [ours, theirs] = [unit + primary, unit + primary + unit + secondary].map(|end| end - 128..end);
         let flash = SimFlash::new(capacity)
             .erased_value(board.erased)
             .aligned_sources(true)
             .forgiving_tears_in(ours)
             .forgiving_tears_in(theirs);
-        let device = Self { chip: Chip::new(flash), slots, bootloader: board.bootloader(W, E) };
+        let runs = Cell::new(Side::Primary);
+        let device = Self { chip: Chip::new(flash), slots, bootloader: board.bootloader(W, E), runs };
         for foreign in device.foreign() {
             let pattern: Vec<u8> = foreign.clone().map(|at| (at >> 3) as u8 ^ 0x5a).collect();
             device.chip.sim().load(foreign.start, &pattern);
@@ -81,10 +85,10 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         device
     }
 
-    /// Nobody but a bootloader writes more than the mark of the primary slot, the secondary slot and the log.
+    /// Nobody but a bootloader writes more than the mark of the running slot, the other slot and the log.
     fn guard(&self) {
-        let end = self.primary().end;
-        self.chip.sim().guard(&[end - 128..end, self.secondary(), self.log()]);
+        let end = self.running().end;
+        self.chip.sim().guard(&[end - 128..end, self.target(), self.log()]);
     }
 
     /// Its flash.
@@ -102,16 +106,49 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         &self.bootloader
     }
 
-    /// Where the running image lies.
+    /// The first slot: where images run, but in the modes that choose between two.
     pub fn primary(&self) -> Range<u32> {
         let from = E as u32;
         from..from + self.slots.sizes()[0]
     }
 
-    /// Where a new image is stored.
+    /// The second slot.
     pub fn secondary(&self) -> Range<u32> {
         let from = self.primary().end + E as u32;
         from..from + self.slots.sizes()[1]
+    }
+
+    /// Which slot the application runs from.
+    pub fn runs(&self) -> Side {
+        self.runs.get()
+    }
+
+    /// Lets the application run from this slot, as after a boot of before.
+    pub fn set_runs(&self, side: Side) {
+        self.runs.set(side);
+        self.guard();
+    }
+
+    /// Where the running image lies.
+    pub fn running(&self) -> Range<u32> {
+        match self.runs.get() {
+            Side::Primary => self.primary(),
+            Side::Secondary => self.secondary(),
+        }
+    }
+
+    /// Where a new image is stored.
+    pub fn target(&self) -> Range<u32> {
+        match self.runs.get() {
+            Side::Primary => self.secondary(),
+            Side::Secondary => self.primary(),
+        }
+    }
+
+    /// Whether the place for new images holds this one, wherever in it that is.
+    pub fn stores(&self, image: &[u8]) -> bool {
+        let slot = self.read(self.target());
+        slot.starts_with(image) || slot[self.slots.start() as usize..].starts_with(image)
     }
 
     /// Where the progress is stored.
@@ -139,9 +176,15 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     pub fn install(&self, image: &[u8]) {
         let primary = self.primary();
         let erased = self.bootloader.erased();
+        self.set_runs(Side::Primary);
         self.chip.sim().edit(primary, |slot| {
             slot.fill(erased);
             slot[..image.len()].copy_from_slice(image);
+            if self.slots.config().mode().chooses() {
+                // Without a mark some of these bootloaders run nothing.
+                self.bootloader.mark_pending(slot, true).expect("an erased trailer");
+                self.bootloader.confirm(slot).expect("a good trailer");
+            }
         });
     }
 
@@ -155,8 +198,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         &'a self,
         shared: &'a mut Shared<Chip<W, E, R>>,
     ) -> (Primary<'a, W, E, R>, Secondary<'a, W, E, R>, Log<'a, W, E, R>) {
-        let windows =
-            [self.primary(), self.secondary(), self.log()].map(|range| (range.start, range.end - range.start));
+        let windows = [self.running(), self.target(), self.log()].map(|range| (range.start, range.end - range.start));
         let layout = Layout::checked(windows).expect("a layout without overlaps");
         let [primary, secondary, log] = shared.split(&layout);
         let running = Running::new(primary, &self.slots).expect("a region of the slot's size");
@@ -168,7 +210,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// What the library makes of the slot that runs.
     pub fn active(&self) -> Active {
-        let slot = self.read(self.primary());
+        let slot = self.read(self.running());
         let state = RunningState::of(&self.slots.read(&slot), self.slots.config().mode());
         Active::new(state, Header::parse(&slot).ok().map(|header| header.version))
     }
@@ -177,7 +219,15 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     pub fn boot(&self) -> Boot {
         let mut flash = self.chip.sim();
         flash.power_on();
-        self.bootloader.boot_in(&mut flash, self.primary(), self.secondary())
+        let boot = self.bootloader.boot_in(&mut flash, self.primary(), self.secondary());
+        drop(flash);
+        if let Ok(running) = &boot.running {
+            self.set_runs(match running.slot {
+                Slot::Primary => Side::Primary,
+                Slot::Secondary => Side::Secondary,
+            });
+        }
+        boot
     }
 
     /// What the application learns of the image that runs.
@@ -191,15 +241,15 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     pub fn withdraw(&self) -> Result<(), Error<RegionError<SimError>>> {
         let mut shared = self.share();
         let (_, mut target, _) = self.open(&mut shared);
-        self.chip.sim().guard(&[self.secondary()]);
+        self.chip.sim().guard(&[self.target()]);
         let result = run(target.withdraw());
         self.guard();
         result
     }
 
-    /// The application keeps the image that runs. It may write nothing but the last bytes of the primary slot.
+    /// The application keeps the image that runs. It may write nothing but the last bytes of the running slot.
     pub fn confirm(&self) -> Result<(), ConfirmError<RegionError<SimError>>> {
-        let end = self.primary().end;
+        let end = self.running().end;
         let mark = end - 128..end;
         let mut shared = self.share();
         let (mut running, _, _) = self.open(&mut shared);

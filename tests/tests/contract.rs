@@ -33,6 +33,8 @@ fn an_mcuboot_target_keeps_the_contract_in_each_geometry() {
     contract(&FlashRig::new(MOVE.align(Align::A16), target::<16, 1024, 1>));
     contract(&FlashRig::new(MOVE.align(Align::A32).erased(0), target::<32, 1024, 32>));
     contract(&FlashRig::new(Board::new(Mode::SwapMove, 8 * 4096), target::<8, 4096, 8>));
+    contract(&FlashRig::new(MOVE, target::<4, 1024, 64>));
+    contract(&FlashRig::new(MOVE.sectors(20), target::<1, 512, 128>));
 }
 
 #[test]
@@ -43,6 +45,23 @@ fn an_mcuboot_target_keeps_the_contract_in_each_mode() {
     let overwrite = Board::new(Mode::OverwriteOnly, 5 * 1024).sectors(8);
     contract(&FlashRig::new(overwrite, target::<4, 1024, 4>));
     contract(&FlashRig::new(overwrite.upgrade(Upgrade::Permanent).align(Align::A16), target::<2, 1024, 2>));
+}
+
+#[test]
+fn an_mcuboot_target_keeps_the_contract_where_the_image_begins_in_the_second_sector() {
+    let offset = Board::new(Mode::SwapOffset, 8 * 1024).sectors(10);
+    contract(&FlashRig::new(offset, target::<4, 1024, 4>));
+    contract(&FlashRig::new(offset.more(1024).upgrade(Upgrade::Permanent).align(Align::A32), target::<32, 1024, 1>));
+}
+
+#[test]
+fn an_mcuboot_target_keeps_the_contract_where_the_bootloader_chooses() {
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert, Mode::RamLoad, Mode::RamLoadRevert] {
+        let board = Board::new(mode, 6 * 1024).sectors(8);
+        contract(&FlashRig::new(board, target::<4, 1024, 4>));
+        contract(&FlashRig::new(board.upgrade(Upgrade::Permanent), target::<8, 1024, 1>));
+        contract(&FlashRig::new(board.align(Align::A32).erased(0), target::<32, 1024, 32>));
+    }
 }
 
 #[test]

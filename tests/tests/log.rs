@@ -85,6 +85,10 @@ fn records_come_back_for_every_word_size() {
         fill::<512, 4096, 1, 512>(erased);
         fill::<512, 4096, 512, 512>(erased);
         fill::<512, 512, 4, 512>(erased);
+        // What is read at once is more than a word.
+        fill::<4, 1024, 16, 192>(erased);
+        fill::<1, 2048, 64, 192>(erased);
+        fill::<8, 4096, 512, 512>(erased);
     }
 }
 

@@ -48,6 +48,33 @@ fn a_permanent_update_survives_a_cut_anywhere() {
 }
 
 #[test]
+fn an_update_that_begins_in_the_second_sector_survives() {
+    for (upgrade, more) in [(Upgrade::Test, 0), (Upgrade::Permanent, 2048)] {
+        let board = Board::new(Mode::SwapOffset, 8 * 2048).more(more).sectors(12).upgrade(upgrade);
+        let scenario = Scenario::new(board).maximal(3001).fetching(777, 1024);
+        sweep::<4, 2048, 4>(&format!("words of 4, swap by offset, {upgrade:?}, {more} bytes more"), scenario);
+    }
+}
+
+#[test]
+fn an_update_that_the_bootloader_chooses_by_its_version_survives() {
+    for (mode, upgrade) in [
+        (Mode::DirectXip, Upgrade::Permanent),
+        (Mode::DirectXipRevert, Upgrade::Test),
+        (Mode::DirectXipRevert, Upgrade::Permanent),
+        (Mode::RamLoad, Upgrade::Permanent),
+        (Mode::RamLoadRevert, Upgrade::Test),
+    ] {
+        let board = Board::new(mode, 6 * 2048).sectors(12).upgrade(upgrade);
+        let scenario = Scenario::new(board).sizes(3001, 5002).fetching(600, 1024);
+        sweep::<4, 2048, 4>(&format!("words of 4, {mode:?}, {upgrade:?}"), scenario);
+        let board = Board::new(mode, 5 * 1024).align(Align::A16).sectors(8).upgrade(upgrade);
+        let scenario = Scenario::new(board).maximal(2002).fetching(333, 512);
+        sweep::<16, 1024, 1>(&format!("words of 16, {mode:?}, {upgrade:?}, largest image"), scenario);
+    }
+}
+
+#[test]
 fn an_image_of_maximal_size_that_shares_the_trailers_sector_survives() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let board = Board::new(Mode::SwapScratch, 3 * 4096).sectors(8).upgrade(upgrade);

@@ -7,7 +7,7 @@ use dfu_target::image::mcuboot::Header;
 use dfu_target::target::Assurance;
 use dfu_target::{Digest, Sha256};
 
-use self::tlvs::Tlvs;
+pub(crate) use self::tlvs::Tlvs;
 use crate::refusal::TlvFault;
 use crate::{HashKind, Refusal, Slots, Verify};
 

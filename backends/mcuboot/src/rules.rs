@@ -69,6 +69,17 @@ struct Found {
     vendor: bool,
     class: bool,
     hash: Option<[u8; LONGEST_VALUE]>,
+    needs: heapless::Vec<Need, MAX_NEEDS>,
+}
+
+/// A dependency: another image, by its index, and the version that it has at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Need {
+    /// The other image.
+    pub image: u8,
+    /// The version.
+    pub version: Version,
 }
 
 /// Which versions are wanted.
@@ -157,13 +168,21 @@ impl<'r, D, S> Rules<'r, D, S> {
     }
 }
 
+impl<D, S> Rules<'_, D, S> {
+    /// The dependencies of the image that was read back last, 8 at the most.
+    pub fn needs(&self) -> &[Need] {
+        &self.found.needs
+    }
+}
+
 impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
     /// A whole entry came.
     fn take(&mut self) -> Result<(), Refusal> {
-        let Found { entry, ref value, filled, .. } = self.found;
+        let Found { entry, filled, .. } = self.found;
         let Entry { tlv, len, protected, offset } = entry;
         let refused = |fault| Err(Refusal::Tlv { fault, offset, tlv });
         let damaged = refused(TlvFault::Damaged);
+        let value = self.found.value;
         let value = value.get(..filled).unwrap_or(&[]);
         match tlv {
             KEYHASH => {
@@ -221,19 +240,24 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
         Ok(())
     }
 
-    fn depend(&self) -> Result<(), Refusal> {
-        let Some(images) = self.images else { return Ok(()) };
+    fn depend(&mut self) -> Result<(), Refusal> {
+        let Entry { offset, tlv, .. } = self.found.entry;
         let Some(&[image, _, _, _, major, minor, r0, r1, b0, b1, b2, b3]) = self.found.value.get(..self.found.filled)
         else {
-            let Entry { offset, tlv, .. } = self.found.entry;
             return Err(Refusal::Tlv { fault: TlvFault::Damaged, offset, tlv });
         };
         let revision = u16::from_le_bytes([r0, r1]);
-        let needs = Version { major, minor, revision, build: u32::from_le_bytes([b0, b1, b2, b3]) };
+        let version = Version { major, minor, revision, build: u32::from_le_bytes([b0, b1, b2, b3]) };
+        if self.found.needs.iter().any(|need| need.image == image)
+            || self.found.needs.push(Need { image, version }).is_err()
+        {
+            return Err(Refusal::Tlv { fault: TlvFault::Twice, offset, tlv });
+        }
+        let Some(images) = self.images else { return Ok(()) };
         let has = images.iter().find(|(index, _)| *index == image).map(|(_, version)| *version);
         match has {
-            Some(has) if !needs.beats(&has, self.with_build) => Ok(()),
-            has => Err(Refusal::Dependency { image, needs, has }),
+            Some(has) if !version.beats(&has, self.with_build) => Ok(()),
+            has => Err(Refusal::Dependency { image, needs: version, has }),
         }
     }
 
@@ -343,6 +367,7 @@ impl Found {
         vendor: false,
         class: false,
         hash: None,
+        needs: heapless::Vec::new(),
     };
 }
 
@@ -362,6 +387,9 @@ impl Scheme for Unsigned {
         Err(BadSignature)
     }
 }
+
+/// So many dependencies are looked at; an image with more of them is refused.
+const MAX_NEEDS: usize = 8;
 
 /// The longest value that is looked at while the TLVs go by: a hash.
 const LONGEST_VALUE: usize = 64;

@@ -2,12 +2,14 @@
 
 use core::fmt;
 
-use dfu_target::flash::{Region, RegionError};
+use dfu_target::flash::{Region, RegionError, align_down};
 use dfu_target::image::mcuboot::{HEADER_LEN, Header};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
+use crate::check::Tlvs;
 use crate::mark::{Flag, IMAGE_OK, MAX_MARK, Mark, SET, SwapType, read_mark};
-use crate::{Active, ConfigError, Mode, Slots};
+use crate::verify::{Entry, Verify};
+use crate::{Active, ConfigError, Mode, Refusal, Slots};
 
 /// The slot that the application itself runs from: the primary one, but in the modes that choose between two.
 ///
@@ -92,6 +94,37 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
         Ok(Active { state, version: Header::parse(bytes).ok().map(|header| header.version) })
     }
 
+    /// The security counter of the image that runs, by its hashed TLVs: what the next image has to have at least
+    /// ([`Rules::counter`](crate::Rules::counter)). `None`: it has none, or its TLVs are damaged. Reads only.
+    pub async fn security_counter(&mut self) -> Result<Option<u32>, ConfirmError<RegionError<F::Error>>> {
+        let mut buffer = [0; MAX_MARK];
+        let head = buffer.get_mut(..const { HEADER_LEN.next_multiple_of(F::READ_SIZE) }).unwrap_or_default();
+        self.region.read(0, head).await.map_err(ConfirmError::Flash)?;
+        let Ok(header) = Header::parse(head) else { return Ok(None) };
+        let mut counter = Counter::default();
+        let mut tlvs = Tlvs::new(header.tlv_offset(), u32::from(header.protected_size));
+        let mut at = align_down(header.tlv_offset(), F::READ_SIZE as u32);
+        while at < self.region.size() {
+            let skipped = header.tlv_offset().saturating_sub(at);
+            let bytes = buffer.get_mut(..const { MAX_MARK / F::READ_SIZE * F::READ_SIZE }).unwrap_or_default();
+            let left = self.region.size().saturating_sub(at) as usize;
+            let len = bytes.len().min(left);
+            let bytes = bytes.get_mut(..len).unwrap_or_default();
+            self.region.read(at, bytes).await.map_err(ConfirmError::Flash)?;
+            for byte in bytes.iter().skip(skipped as usize) {
+                if tlvs.feed(*byte, self.place.as_ref(), &mut counter).is_err() {
+                    return Ok(None);
+                }
+                // The first one counts for MCUboot, too, and all that counts is in the hashed part.
+                if counter.missing == 0 || tlvs.is_behind_hashed() {
+                    return Ok((counter.missing == 0).then(|| u32::from_le_bytes(counter.bytes)));
+                }
+            }
+            at = at.saturating_add(len as u32);
+        }
+        Ok(None)
+    }
+
     /// Keeps the image that runs. Legal to repeat; an image that needs no confirmation costs no write.
     ///
     /// # Power and cancellation
@@ -137,6 +170,38 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
         self.region
     }
 }
+
+/// The first security counter among an image's hashed TLVs.
+struct Counter {
+    bytes: [u8; 4],
+    /// How many bytes of it are to come.
+    missing: usize,
+    here: bool,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self { bytes: [0; 4], missing: 4, here: false }
+    }
+}
+
+impl Verify for Counter {
+    fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        self.here = entry.tlv == SECURITY_COUNTER && entry.protected && usize::from(entry.len) == self.bytes.len();
+        Ok(())
+    }
+
+    fn value(&mut self, byte: u8) -> Result<(), Refusal> {
+        let at = self.bytes.len().saturating_sub(self.missing);
+        if let Some(place) = self.bytes.get_mut(at).filter(|_| self.here) {
+            *place = byte;
+            self.missing = self.missing.saturating_sub(1);
+        }
+        Ok(())
+    }
+}
+
+const SECURITY_COUNTER: u16 = 0x50;
 
 /// Why an image could not be confirmed, or its state not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The places and limits of an image's two slots, worked out where the program is compiled.
 
 mod geometry;
+mod map;
 
 use core::fmt;
 
@@ -8,6 +9,7 @@ use dfu_target::flash::align_down;
 use embedded_storage_async::nor_flash::NorFlash;
 
 use self::geometry::Flash;
+pub use self::map::MapError;
 use crate::mark::MAX_MARK;
 use crate::preflight::Flags;
 use crate::{Config, Mode};

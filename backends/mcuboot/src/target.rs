@@ -101,6 +101,11 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
         read_mark(&mut self.region, self.work.place.as_ref()).await.map_err(Error::Flash)
     }
 
+    /// What more is asked of an image, and was found out about the last one.
+    pub fn verifier(&self) -> &V {
+        &self.work.verify
+    }
+
     /// Withdraws what is pending: the next reset changes nothing. What else the slot holds stays, but for what
     /// shares a sector with the mark. Legal to repeat, and in any state of the slot.
     ///

@@ -1,4 +1,4 @@
-//! A device's flash map.
+//! Windows over one flash, checked where the program is compiled.
 
 use core::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 
 /// Windows over one flash of type `F`, each `(offset, size)`, that do not overlap.
 ///
-/// Make it a `const`, then a mistake does not compile:
+/// By hand as here, or by name from the device's whole [`FlashMap`](crate::layout::FlashMap). Make it a `const`, then a mistake does not compile:
 ///
 /// ```compile_fail
 /// # use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
@@ -73,5 +73,10 @@ impl<F: NorFlash, const N: usize> Layout<F, N> {
             }
         }
         Ok(Self { windows, flash: PhantomData })
+    }
+
+    /// Windows that were checked with their map.
+    pub(crate) const fn of_map(windows: [(u32, u32); N]) -> Self {
+        Self { windows, flash: PhantomData }
     }
 }

@@ -62,7 +62,7 @@ impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
             assert!(N >= FULL, "the buffer of a progress log holds a full record: 164 bytes or more");
             assert!(N.is_multiple_of(F::WRITE_SIZE), "the buffer of a progress log is a whole number of words");
             assert!(N.is_multiple_of(F::READ_SIZE), "the buffer of a progress log is a whole number of reads");
-            assert!(up(FULL, F::WRITE_SIZE) <= F::ERASE_SIZE, "a full record fits into an erase unit");
+            assert!(up(FULL, step::<F>()) <= F::ERASE_SIZE, "a full record fits into an erase unit");
             assert!(F::ERASE_SIZE < NOWHERE as usize / 2, "an erase unit is less than 1 GiB");
         }
         Self { region, buffer: Aligned([0; N]), cursor: Cursor::START }
@@ -225,7 +225,7 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
         if sequence == next || sequence > next && self.at == 0 {
             self.cursor.unit = self.unit;
             self.cursor.sequence = sequence;
-            self.at = self.at.wrapping_add(up(self.len, F::WRITE_SIZE) as u32);
+            self.at = self.at.wrapping_add(up(self.len, step::<F>()) as u32);
             return Some(true);
         }
         Some(false)
@@ -254,7 +254,7 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
         self.unit = self.cursor.unit;
         self.at = core::mem::replace(&mut self.cursor.end, NOWHERE);
         let mut sequence = self.cursor.sequence.wrapping_add(1);
-        let erase = self.at.wrapping_add(up(self.len, F::WRITE_SIZE) as u32) > F::ERASE_SIZE as u32;
+        let erase = self.at.wrapping_add(up(self.len, step::<F>()) as u32) > F::ERASE_SIZE as u32;
         if erase {
             self.unit = other::<F>(self.unit);
             self.at = 0;
@@ -270,6 +270,11 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
 /// The other one of the two units.
 fn other<F: NorFlash>(unit: u32) -> u32 {
     (F::ERASE_SIZE as u32).wrapping_sub(unit)
+}
+
+/// Records begin where words and reads begin.
+const fn step<F: NorFlash>() -> usize {
+    if F::READ_SIZE > F::WRITE_SIZE { F::READ_SIZE } else { F::WRITE_SIZE }
 }
 
 const fn up(len: usize, unit: usize) -> usize {

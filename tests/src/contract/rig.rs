@@ -5,6 +5,7 @@ use std::cell::Cell;
 use dfu_target::DfuTarget;
 use dfu_target::flash::{Layout, Region, Shared};
 
+use crate::boot::Slot;
 use crate::device::{Board, Device};
 use crate::flash::{Chip, Cut};
 use crate::image::ImageBuilder;
@@ -58,8 +59,8 @@ where
     pub fn new(board: Board, make: M) -> Self {
         let device = Device::new(board);
         let size = device.slots().max_image() as usize - 1;
-        let image = ImageBuilder::new().version(2, 0, 0, 0).total_size(size).build().to_vec();
-        device.install(&ImageBuilder::new().build());
+        let image = board.image().version(2, 0, 0, 0).total_size(size).build().to_vec();
+        device.install(&board.image().build());
         let slot = device.secondary();
         let old: Vec<u8> = slot.clone().map(|at| (at / 3) as u8).collect();
         device.chip().sim().load(slot.start, &old);
@@ -111,12 +112,22 @@ where
     }
 
     fn stored(&self) -> Vec<u8> {
-        self.device.read(self.device.secondary())
+        let mut slot = self.device.read(self.device.secondary()).split_off(self.device.slots().start() as usize);
+        // The first word is the mark where the bootloader chooses by version.
+        let first = W.max(4);
+        if self.device.slots().config().mode().chooses()
+            && slot[..first].iter().all(|byte| *byte == self.device.bootloader().erased())
+        {
+            slot[..first].copy_from_slice(&self.image[..first]);
+        }
+        slot
     }
 
     fn is_applied(&self) -> bool {
-        let (primary, secondary) = (self.device.read(self.device.primary()), self.stored());
-        self.device.bootloader().asked(&primary, &secondary).is_some()
+        let mut primary = self.device.read(self.device.primary());
+        let mut secondary = self.device.read(self.device.secondary());
+        let boot = self.device.bootloader().boot(&mut primary, &mut secondary);
+        boot.swapped.is_some() || boot.running.is_ok_and(|running| running.slot == Slot::Secondary)
     }
 
     fn operations(&self) -> u64 {

@@ -3,6 +3,7 @@
 use dfu_target_mcuboot::{Align, Config, Mode, Upgrade};
 
 use crate::boot::{self, Bootloader};
+use crate::image::ImageBuilder;
 
 /// The size of the slots, and how the bootloader was built: said once, for the library and for the bootloader.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct Board {
     pub mode: Mode,
     /// Size of each slot in bytes.
     pub slot: u32,
+    /// How many bytes more the secondary slot has.
+    pub more: i32,
     /// Whether a new image has to confirm itself.
     pub upgrade: Upgrade,
     /// `MCUBOOT_BOOT_MAX_ALIGN`.
@@ -24,7 +27,14 @@ pub struct Board {
 impl Board {
     /// Two slots of `slot` bytes and a bootloader of this mode with MCUboot's defaults.
     pub const fn new(mode: Mode, slot: u32) -> Self {
-        Self { mode, slot, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff }
+        Self { mode, slot, more: 0, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff }
+    }
+
+    /// How many bytes more the secondary slot has.
+    #[must_use]
+    pub const fn more(mut self, bytes: i32) -> Self {
+        self.more = bytes;
+        self
     }
 
     /// Whether a new image has to confirm itself.
@@ -55,6 +65,18 @@ impl Board {
         self
     }
 
+    /// An image for this bootloader, which may want it to run from RAM.
+    pub fn image(&self) -> ImageBuilder {
+        match self.mode {
+            Mode::RamLoad | Mode::RamLoadRevert => ImageBuilder::new().flags(0x20).load_addr(0x2000_0000),
+            _ => ImageBuilder::new(),
+        }
+    }
+
+    pub(super) fn sizes(&self) -> [u32; 2] {
+        [self.slot, self.slot.wrapping_add_signed(self.more)]
+    }
+
     pub(super) fn config(&self) -> Config {
         Config::new(self.mode).upgrade(self.upgrade).align(self.align).max_sectors(self.sectors).erased(self.erased)
     }
@@ -63,7 +85,12 @@ impl Board {
         let mode = match self.mode {
             Mode::SwapMove => boot::Mode::Move,
             Mode::SwapScratch => boot::Mode::Scratch,
+            Mode::SwapOffset => boot::Mode::Offset,
             Mode::OverwriteOnly => boot::Mode::Overwrite,
+            Mode::DirectXip => boot::Mode::DirectXip,
+            Mode::DirectXipRevert => boot::Mode::DirectXipRevert,
+            Mode::RamLoad => boot::Mode::RamLoad,
+            Mode::RamLoadRevert => boot::Mode::RamLoadRevert,
             other => panic!("the bootloader's model has no {other:?}"),
         };
         Bootloader::new(mode, write, sector)

@@ -105,7 +105,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// The application fetches an image, or goes on with it, and asks for it to be run. It may write nothing but
     /// the secondary slot and the log. `visit` tells how far it came, also where the power failed.
     pub fn update(&self, release: &Release<'_>, visit: &mut Visit) -> Result<Applied, Failure> {
-        self.chip().sim().guard(&[self.secondary(), self.log()]);
+        self.chip().sim().guard(&[self.target(), self.log()]);
         let mut shared = self.share();
         let (_, target, log) = self.open(&mut shared);
         let mut update = Update::new(target, log, release.request());
@@ -116,7 +116,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// The application gives an update up, however far it is.
     pub fn abort(&self, release: &Release<'_>) -> Result<(), Failure> {
-        self.chip().sim().guard(&[self.secondary(), self.log()]);
+        self.chip().sim().guard(&[self.target(), self.log()]);
         let mut shared = self.share();
         let (_, target, log) = self.open(&mut shared);
         let mut update = Update::new(target, log, release.request());

@@ -1,11 +1,11 @@
 //! A device that was updated before, a new release for it, and its life from there on under power cuts.
 
 use dfu_target::ErrorKind;
-use dfu_target_mcuboot::{Mode, RunningState, Upgrade};
-use dfu_testkit::boot::SwapType;
+use dfu_target_mcuboot::{Mode, RunningState, Side, Upgrade};
+use dfu_testkit::boot::{Refusal, SwapType};
 use dfu_testkit::device::{Board, Device, Phase, Release, Visit};
 use dfu_testkit::flash::Cut;
-use dfu_testkit::image::{ImageBuilder, ImageFile};
+use dfu_testkit::image::ImageFile;
 
 /// What is swept.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(crate) struct World<const W: usize, const E: usize, const R: usize> {
     old: ImageFile,
     new: ImageFile,
     foreign: Vec<u8>,
+    /// Where the old image runs.
+    runs: Side,
 }
 
 impl Scenario {
@@ -66,24 +68,31 @@ impl Scenario {
         let device = Device::<W, E, R>::new(self.board);
         let max = device.slots().max_image() as usize;
         let image =
-            |major, size| ImageBuilder::new().version(major, 0, 0, 0).seed(major.into()).total_size(size).build();
+            |major, size| self.board.image().version(major, 0, 0, 0).seed(major.into()).total_size(size).build();
         let (older, old, new) = (image(1, 900), image(2, self.old), image(3, self.new.unwrap_or(max)));
         device.install(&older);
         let _ = device.update(&Release::new(&old), &mut Visit::default()).unwrap();
-        assert!(device.boot().swapped.is_some());
+        assert!(device.boot().running.is_ok());
         device.confirm().unwrap();
-        assert!(device.holds(device.primary(), &old));
+        assert!(device.holds(device.running(), &old));
         let foreign = device.foreign().into_iter().flat_map(|range| device.read(range)).collect();
         device.chip().sim().checkpoint();
-        World { device, scenario: self, old, new, foreign }
+        let runs = device.runs();
+        World { device, scenario: self, old, new, foreign, runs }
     }
 }
 
 impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
+    /// As it was before the update.
+    fn restore(&self) {
+        self.device.chip().sim().rollback();
+        self.device.set_runs(self.runs);
+    }
+
     /// Lives on until the new image runs and stays, through all of these cuts; how many of them happened.
     pub(crate) fn live(&self, cuttings: &[Cutting]) -> u64 {
         let device = &self.device;
-        device.chip().sim().rollback();
+        self.restore();
         let mut cuts = 0;
         let mut life = Life::default();
         for Cutting { point, cut } in cuttings {
@@ -108,33 +117,33 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     /// power fails at each point of both. It runs as it is or not at all. How often it did not, and how often it did.
     pub(crate) fn replace_pending(&self, cut: Cut) -> [u64; 2] {
         let device = &self.device;
-        device.chip().sim().rollback();
-        let other = ImageBuilder::new().version(9, 0, 0, 0).seed(9).total_size(self.new.len()).build();
+        self.restore();
+        let other = self.scenario.board.image().version(9, 0, 0, 0).seed(9).total_size(self.new.len()).build();
         let _ = device.update(&Release::new(&other), &mut Visit::default()).unwrap();
         device.chip().sim().checkpoint();
-        let before = device.read(device.secondary());
+        let before = device.read(device.target());
         let refused = device.update(&Release::new(&self.new), &mut Visit::default()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Pending, "{refused}");
-        assert!(device.read(device.secondary()) == before, "and nothing of it was touched");
+        assert!(device.read(device.target()) == before, "and nothing of it was touched");
         let mut outcomes = [0, 0];
         for point in 0.. {
-            device.chip().sim().rollback();
+            self.restore();
             device.chip().sim().cut_after(point, cut);
             let withdrawn = device.withdraw().is_ok();
             if withdrawn && device.update(&Release::new(&self.new), &mut Visit::default()).is_ok() {
                 break;
             }
             let boot = device.boot();
+            let moved = device.runs() != self.runs || boot.swapped.is_some();
             // The erase of a sector that holds the image's end and the mark can stop where the mark stands yet:
             // there MCUboot's own check is what helps.
             let shared = other.len() as u32 > device.slots().sizes()[1] - E as u32 && matches!(cut, Cut::Torn(_));
             assert!(boot.refused.is_none() || shared, "a bad image was pending: {:?}", boot.refused);
-            let swapped = boot.swapped.is_some();
-            let runs = |image| device.holds(device.primary(), image);
-            assert!(if swapped { runs(&other) && !withdrawn || runs(&self.new) } else { runs(&self.old) });
-            outcomes[usize::from(swapped && runs(&other))] += 1;
+            let runs = |image| device.holds(device.running(), image);
+            assert!(if moved { runs(&other) && !withdrawn || runs(&self.new) } else { runs(&self.old) });
+            outcomes[usize::from(moved && runs(&other))] += 1;
         }
-        device.chip().sim().rollback();
+        self.restore();
         device.chip().sim().commit();
         outcomes
     }
@@ -146,7 +155,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         let release = Release::new(&self.new);
         let mut points = 0;
         for stage in [Some(100), Some(self.new.len() as u64 / W as u64 / 2), None] {
-            device.chip().sim().rollback();
+            self.restore();
             let pending = match stage {
                 Some(stop) => {
                     device.chip().sim().cut_after(stop, Cut::Before);
@@ -158,13 +167,13 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
             };
             device.chip().sim().checkpoint();
             for point in 0.. {
-                device.chip().sim().rollback();
+                self.restore();
                 device.chip().sim().cut_after(point, cut);
                 let aborted = device.abort(&release).is_ok();
                 let boot = device.boot();
-                let runs_new = device.holds(device.primary(), &self.new);
-                assert!(runs_new || device.holds(device.primary(), &self.old), "what runs is damaged");
-                assert_eq!(runs_new, boot.swapped.is_some());
+                let runs_new = device.holds(device.running(), &self.new);
+                assert!(runs_new || device.holds(device.running(), &self.old), "what runs is damaged");
+                assert_eq!(runs_new, boot.swapped.is_some() || device.runs() != self.runs);
                 assert!(pending && !aborted || !runs_new, "nobody asked for it");
                 // As when another image takes its place: one erase can hit the image's end and the mark.
                 let shared =
@@ -182,7 +191,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
                 device.confirm().unwrap();
                 self.finished();
             }
-            device.chip().sim().rollback();
+            self.restore();
             device.chip().sim().commit();
         }
         points
@@ -192,7 +201,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     fn until_reset(&self, life: &mut Life) -> bool {
         let device = &self.device;
         let power = || device.chip().sim().is_powered();
-        if device.holds(device.primary(), &self.new) {
+        if device.holds(device.running(), &self.new) {
             let confirmed = device.confirm();
             assert!(confirmed.is_ok() || !power(), "{confirmed:?}");
             return power();
@@ -216,7 +225,13 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     }
 
     fn check_resume(&self, life: &Life, visit: &Visit) {
-        // Where a torn mark shares a sector with the image's end, that end is wanted again.
+        // Where a torn mark shares a sector with the image's end, that end is wanted again; where the mark is the
+        // image's first word, all of it is. And a bootloader that goes back may erase what it goes back from.
+        let chooses = self.scenario.board.mode.chooses();
+        let lost = chooses && visit.from == Some(0) && (life.last == Phase::Apply || life.went_back);
+        if lost {
+            return;
+        }
         let shared = self.device.slots().sizes()[1] - E as u32;
         if life.complete && visit.phase != Phase::Begin && !visit.staged {
             assert_eq!(visit.from, Some(shared), "all of it was stored: {visit:?}");
@@ -230,26 +245,35 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     }
 
     fn reset(&self, life: &mut Life) {
-        let device = &self.device;
-        let ran_old = device.holds(device.primary(), &self.old);
+        let (device, mode) = (&self.device, self.scenario.board.mode);
+        let (ran, ran_old) = (device.runs(), device.holds(device.running(), &self.old));
         let boot = device.boot();
-        assert_eq!(boot.refused, None, "a bad image was pending");
-        let runs_new = device.holds(device.primary(), &self.new);
-        assert!(runs_new || device.holds(device.primary(), &self.old), "what runs is damaged");
+        let runs_new = device.holds(device.running(), &self.new);
+        assert!(runs_new || device.holds(device.running(), &self.old), "what runs is damaged");
         let hash = boot.running.expect("an image runs").hash;
         let image = if runs_new { &self.new } else { &self.old };
         assert_eq!(hash[..], <sha2::Sha256 as sha2::Digest>::digest(&image[image.hashed()])[..]);
-        match (boot.swapped, self.scenario.board.upgrade) {
-            (None, _) => assert_eq!(runs_new, !ran_old),
-            // Cut before the confirmation was there.
-            (Some(SwapType::Revert), Upgrade::Test) => assert!(!ran_old && !runs_new),
-            (Some(swap), upgrade) => {
-                let wanted = if upgrade == Upgrade::Test { SwapType::Test } else { SwapType::Perm };
-                assert_eq!(swap, wanted);
-                assert!(ran_old && runs_new);
-                assert!(matches!(life.last, Phase::Apply | Phase::Applied), "nobody asked for a swap: {:?}", life.last);
-                life.complete = true;
+        let moved = boot.swapped.is_some() || device.runs() != ran;
+        // Cut before the confirmation was there.
+        let back = moved && !runs_new;
+        // A word longer than the header's magic can be cut so that the magic alone is there: MCUboot looks at that
+        // image, and throws it away.
+        let torn_first = mode.chooses() && W > 4 && life.last == Phase::Apply && !moved;
+        let expected = (back && mode.chooses()).then_some(Refusal::Unconfirmed);
+        assert!(boot.refused == expected || torn_first, "a bad image was pending: {:?}", boot.refused);
+        if !moved {
+            assert_eq!(runs_new, !ran_old);
+        } else if back {
+            life.went_back = true;
+            assert!(!ran_old && mode.reverts() && self.scenario.board.upgrade == Upgrade::Test);
+        } else {
+            if let Some(swap) = boot.swapped {
+                let test = self.scenario.board.upgrade == Upgrade::Test;
+                assert_eq!(swap, if test { SwapType::Test } else { SwapType::Perm });
             }
+            assert!(ran_old, "the new image ran already");
+            assert!(matches!(life.last, Phase::Apply | Phase::Applied), "nobody asked for a swap: {:?}", life.last);
+            life.complete = true;
         }
     }
 
@@ -258,10 +282,10 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         assert_eq!(device.state(), RunningState::Confirmed);
         let boot = device.boot();
         assert_eq!((boot.asked, boot.swapped), (None, None));
-        assert!(device.holds(device.primary(), &self.new), "the new image stays, bit for bit");
+        assert!(device.holds(device.running(), &self.new), "the new image stays, bit for bit");
         let foreign: Vec<u8> = device.foreign().into_iter().flat_map(|range| device.read(range)).collect();
         assert!(foreign == self.foreign, "what belongs to others is as it was");
-        assert!(self.scenario.board.mode == Mode::OverwriteOnly || device.holds(device.secondary(), &self.old));
+        assert!(self.scenario.board.mode == Mode::OverwriteOnly || device.stores(&self.old));
     }
 }
 
@@ -271,4 +295,5 @@ struct Life {
     last: Phase,
     floor: u32,
     complete: bool,
+    went_back: bool,
 }

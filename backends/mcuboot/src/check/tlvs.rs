@@ -9,7 +9,7 @@ use crate::{HashKind, Refusal, Slots, Verify};
 
 /// The walk through both areas.
 #[derive(Debug)]
-pub(super) struct Tlvs {
+pub(crate) struct Tlvs {
     /// Where in the file the next byte lies.
     at: u32,
     /// Length of the protected area, as long as it is still to come.
@@ -29,7 +29,7 @@ pub(super) struct Tlvs {
 
 impl Tlvs {
     /// From the first byte behind the payload, with a protected area of this length in front.
-    pub(super) const fn new(at: u32, protected: u32) -> Self {
+    pub(crate) const fn new(at: u32, protected: u32) -> Self {
         Self {
             at,
             protected,
@@ -45,30 +45,35 @@ impl Tlvs {
     }
 
     /// Begins again.
-    pub(super) fn restart(&mut self, at: u32, protected: u32) {
+    pub(crate) fn restart(&mut self, at: u32, protected: u32) {
         // What is there of a hash does not count.
         *self = Self { hash: self.hash, ..Self::new(at, protected) };
     }
 
     /// What is wrong, here.
-    pub(super) fn refusal(&self, fault: TlvFault) -> Refusal {
+    pub(crate) fn refusal(&self, fault: TlvFault) -> Refusal {
         Refusal::Tlv { fault, offset: self.at, tlv: self.word as u16 }
     }
 
-    pub(super) fn has_hash(&self) -> bool {
+    pub(crate) fn has_hash(&self) -> bool {
         self.hash_len == self.hash.len()
     }
 
-    pub(super) fn is_hash(&self, hash: &Digest) -> bool {
+    pub(crate) fn is_hash(&self, hash: &Digest) -> bool {
         self.hash == hash.0
     }
 
+    /// Whether the hashed part is over.
+    pub(crate) fn is_behind_hashed(&self) -> bool {
+        self.last
+    }
+
     /// Whether both areas came to their end.
-    pub(super) fn whole(&self) -> bool {
+    pub(crate) fn whole(&self) -> bool {
         self.last && self.area == 0 && self.entry == 0
     }
 
-    pub(super) fn feed(&mut self, byte: u8, slots: &Slots, verify: &mut impl Verify) -> Result<(), Refusal> {
+    pub(crate) fn feed(&mut self, byte: u8, slots: &Slots, verify: &mut impl Verify) -> Result<(), Refusal> {
         // Nothing follows the last area.
         if self.whole() {
             return Err(self.refusal(TlvFault::Damaged));

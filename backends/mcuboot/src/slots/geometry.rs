@@ -49,8 +49,12 @@ impl Slots {
         // MCUboot's `app_max_size`, by mode.
         let whole = align_up(trailer, sector);
         let max_image = match mode {
-            Mode::SwapMove => least(primary.saturating_sub(whole + sector), secondary.saturating_sub(whole)),
-            Mode::SwapOffset => least(primary.saturating_sub(whole), secondary.saturating_sub(whole + sector)),
+            Mode::SwapMove => {
+                least(primary.saturating_sub(whole.saturating_add(sector)), secondary.saturating_sub(whole))
+            }
+            Mode::SwapOffset => {
+                least(primary.saturating_sub(whole), secondary.saturating_sub(whole.saturating_add(sector)))
+            }
             Mode::SwapScratch => {
                 // The scratch area's own trailer must not reach back beyond the part in the first sector.
                 let larger = if sectors[1] > sector { sectors[1] } else { sector };

@@ -200,13 +200,15 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             Found::Blank => {}
             Found::Requested | Found::Marked if complete => {}
             // The next `apply` erases it without losing a byte.
-            Found::Other | Found::Pending(_) if complete && !self.shares_mark::<F>(resume) => {}
+            Found::Other if complete && !self.shares_mark::<F>(resume) => {}
+            Found::Pending(_) if complete && slots.held == 0 && !self.shares_mark::<F>(resume) => {}
             Found::Requested => {
                 let permanent = slots.config.upgrade == Upgrade::Permanent;
                 return self.fail(Error::Pending(if permanent { SwapType::Permanent } else { SwapType::Test }));
             }
             Found::Pending(swap) if !complete => return self.fail(Error::Pending(swap)),
-            Found::Foreign if slots.held > 0 => wanted = 0,
+            // Also where the first word was cut, and reads as another image's.
+            Found::Foreign | Found::Pending(_) if slots.held > 0 => wanted = 0,
             _ => {
                 let mark = slots.mark_unit(unit);
                 wanted = resume.min(mark.saturating_sub(slots.start));
@@ -248,6 +250,8 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             Found::Requested if is_same => Found::Requested,
             Found::Blank if is_same && !slots.mode().has_trailer() => Found::Requested,
             Found::Requested if is_blank => Found::Marked,
+            // Without an image it asks for nothing.
+            Found::Pending(_) if is_blank => Found::Other,
             found if is_blank => found,
             found => {
                 let pending = match found {
@@ -256,7 +260,10 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                 };
                 let rules = slots.config.build_number;
                 let runs = self.active.version;
-                let wins = |header: &Header| runs.is_none_or(|runs| header.version.beats(&runs, rules));
+                // One that the bootloader does not even look at is half written.
+                let wins = |header: &Header| {
+                    header.hashed_len() <= slots.max_image && runs.is_none_or(|runs| header.version.beats(&runs, rules))
+                };
                 match Header::parse(bytes) {
                     Ok(header) if pending && wins(&header) => Found::Pending(SwapType::Test),
                     _ => Found::Foreign,
@@ -445,7 +452,9 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan
                     match work.found {
                         Found::Blank => {}
                         Found::Marked if held > 0 => self.step = Step::PutHead,
-                        Found::Other | Found::Pending(_) if !work.shares_mark::<F>(work.received) => {
+                        Found::Other | Found::Pending(_)
+                            if (held == 0 || work.found == Found::Other) && !work.shares_mark::<F>(work.received) =>
+                        {
                             return erase(work.place.as_ref().mark_unit(unit));
                         }
                         _ => return None,

@@ -6,6 +6,7 @@ use core::hint::black_box;
 
 use dfu_size::{Engine, Flash};
 use dfu_target::flash::{Layout, Shared};
+use dfu_target::layout::{Area, Device, FlashMap};
 use dfu_target::{Begun, Digest, ProgressLog, Request, Update};
 use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slots};
 
@@ -21,10 +22,19 @@ struct Board;
 
 impl AsRef<Slots> for Board {
     fn as_ref(&self) -> &Slots {
-        const { &Slots::new::<Flash>(0xa000, Config::new(Mode::SwapMove)) }
+        const { &Slots::of_map(&FLASH_MAP, "mcuboot_primary", "mcuboot_secondary", Config::new(Mode::SwapMove)) }
     }
 }
-const MAP: Layout<Flash, 2> = Layout::new([(0x2000, 0xa000), (0xc000, 0x2000)]);
+// Must cost nothing: `http` has the same windows and slots by hand.
+const FLASH_MAP: FlashMap = FlashMap::new(
+    &[Device::new("internal", 0x1_0000, 4, 0x1000), Device::new("external", 0x1_0000, 4, 0x1000)],
+    &[
+        Area::new("mcuboot_primary", "internal", 0x2000, 0xa000),
+        Area::new("mcuboot_secondary", "external", 0x2000, 0xa000),
+        Area::new("progress", "external", 0xc000, 0x2000),
+    ],
+);
+const MAP: Layout<Flash, 2> = FLASH_MAP.windows(["mcuboot_secondary", "progress"]);
 
 async fn session() -> Option<()> {
     let mut shared = Shared::new(Flash);
