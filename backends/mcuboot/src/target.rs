@@ -169,7 +169,7 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         self.call(Call::Abort)
     }
 
-    /// All but [`withdraw`](Self::withdraw) waits here.
+    /// Every call waits here.
     #[allow(clippy::manual_async_fn)] // An `async fn` keeps its arguments twice.
     fn call(&mut self, mut call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
         async move {
