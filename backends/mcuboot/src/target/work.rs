@@ -43,8 +43,6 @@ pub(super) struct Work<E, H, P, V, const N: usize> {
 impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, N> {
     /// What can be refused without looking at the flash; else the first step.
     pub(super) fn start<'j, F: NorFlash>(&mut self, call: &Call<'j>) -> Option<(Step, &'j [u8])> {
-        // That of a call that was dropped.
-        self.result = Ok(());
         let slots = self.place.as_ref();
         Some(match call {
             Call::Init(image, _) => {
