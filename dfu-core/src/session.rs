@@ -179,7 +179,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
 impl<'u, T: DfuTarget, S: ProgressStore> Staged<'u, T, S> {
     /// What the target found when it read the image back.
     pub fn checked(&self) -> Checked {
-        self.0.checked()
+        *self.0.checked()
     }
 
     /// Whether this very image was applied before, or was about to be, and lies there still. Either it ran and came

@@ -23,87 +23,95 @@ pub(crate) struct Check {
     /// The end goes by alone, before the rest.
     ahead: bool,
     tlvs: Tlvs,
-    refused: Option<Refusal>,
     /// Where the signature lies that is to be checked.
     signature: Option<(u32, u16)>,
     hash: Option<Digest>,
 }
 
 impl Check {
-    pub(crate) fn new(header: &Header) -> Self {
+    /// Of no image.
+    pub(crate) const fn new() -> Self {
         Self {
-            tlvs_at: header.tlv_offset(),
-            hashed_to: header.hashed_len(),
-            encrypted: header.is_encrypted(),
+            tlvs_at: 0,
+            hashed_to: 0,
+            encrypted: false,
             at: 0,
             ahead: false,
             tlvs: Tlvs::new(0, 0),
-            refused: None,
             signature: None,
             hash: None,
         }
+    }
+
+    /// The image that is to be checked.
+    pub(crate) fn begin(&mut self, header: &Header) {
+        self.tlvs_at = header.tlv_offset();
+        self.hashed_to = header.hashed_len();
+        self.encrypted = header.is_encrypted();
     }
 
     /// Begins with what is wanted first, at a whole number of reads.
     pub(crate) fn restart<V: Verify>(&mut self, read_size: u32, verify: &mut V) {
         self.at = if V::PURE { align_down(self.tlvs_at, read_size) } else { 0 };
         self.ahead = V::PURE;
-        self.tlvs = Tlvs::new(self.tlvs_at, self.hashed_to.wrapping_sub(self.tlvs_at));
-        self.refused = None;
+        self.tlvs.restart(self.tlvs_at, self.hashed_to.wrapping_sub(self.tlvs_at));
         self.signature = None;
         self.hash = None;
         verify.start();
     }
 
-    /// From where on it wants bytes; `None`: none, because the image is refused already.
-    pub(crate) fn at(&self) -> Option<u32> {
-        if self.refused.is_none() { Some(self.at) } else { None }
+    /// From where on it wants bytes.
+    pub(crate) fn at(&self) -> u32 {
+        self.at
     }
 
     /// Takes the image's next bytes.
-    pub(crate) fn take<V: Verify>(&mut self, engine: &mut impl Sha256, verify: &mut V, slots: &Slots, bytes: &[u8]) {
-        if !self.ahead {
+    pub(crate) fn take<V: Verify>(
+        &mut self,
+        engine: &mut impl Sha256,
+        verify: &mut V,
+        slots: &Slots,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        let ahead = V::PURE && self.ahead;
+        if !ahead {
             let hashed = self.hashed_to.saturating_sub(self.at) as usize;
-            // The image's own hash is of what comes before, if the hashed part ends here.
-            let (before, after) = bytes.split_at_checked(hashed).unwrap_or((bytes, &[]));
+            let (before, after) = bytes.split_at_checked(hashed.min(bytes.len())).unwrap_or_default();
             engine.update(before);
             verify.update(before);
+            // The image's own hash is of what came by now, if the hashed part ends here.
             if hashed > 0 && before.len() == hashed {
                 self.hash = engine.peek();
             }
             engine.update(after);
         }
-        if self.ahead || !V::PURE {
-            let skip = self.tlvs_at.saturating_sub(self.at) as usize;
-            let fed = bytes.iter().skip(skip).try_for_each(|byte| self.tlvs.feed(*byte, slots, verify));
-            self.refused = fed.err();
+        let skip = self.tlvs_at.saturating_sub(self.at) as usize;
+        // No image is longer than its slot.
+        self.at = self.at.wrapping_add(bytes.len() as u32);
+        if ahead || !V::PURE {
+            bytes.iter().skip(skip).try_for_each(|byte| self.tlvs.feed(*byte, slots, verify))?;
         }
-        self.at = self.at.saturating_add(bytes.len() as u32);
+        Ok(())
     }
 
     /// All bytes of this round were taken; `true`: the whole image is to come, from its first byte.
-    pub(crate) fn turn<V: Verify>(&mut self, verify: &mut V) -> bool {
-        if self.ahead || !V::PURE {
-            let walked = if self.tlvs.whole() { verify.walked() } else { Err(self.tlvs.refusal(TlvFault::Damaged)) };
-            match walked {
-                Ok(signature) => self.signature = signature,
-                Err(refusal) => self.refused = Some(refusal),
+    pub(crate) fn turn<V: Verify>(&mut self, verify: &mut V) -> Result<bool, Refusal> {
+        let ahead = V::PURE && core::mem::take(&mut self.ahead);
+        if ahead || !V::PURE {
+            if !self.tlvs.whole() {
+                return Err(self.tlvs.refusal(TlvFault::Damaged));
             }
+            self.signature = verify.walked()?;
         }
-        if self.ahead {
+        if ahead {
             self.at = 0;
         }
-        core::mem::take(&mut self.ahead)
+        Ok(ahead)
     }
 
     /// Where the signature lies, if one is to be checked that can be.
     pub(crate) fn signature(&self) -> Option<(u32, u16)> {
         self.signature.filter(|_| !self.encrypted)
-    }
-
-    /// Something else speaks against the image.
-    pub(crate) fn refuse(&mut self, refusal: Refusal) {
-        self.refused = Some(refusal);
     }
 
     /// The verdict, after the last byte. What is encrypted has its hash over the plain image.
@@ -113,9 +121,6 @@ impl Check {
         verify: &mut impl Verify,
         signature: &[u8],
     ) -> Result<Assurance, Refusal> {
-        if let Some(refusal) = self.refused {
-            return Err(refusal);
-        }
         let sha256 = slots.config.hash == HashKind::Sha256;
         if sha256 && !self.tlvs.has_hash() {
             return Err(Refusal::NoHash);

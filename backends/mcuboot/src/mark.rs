@@ -3,7 +3,7 @@
 use dfu_target::flash::{Region, RegionError};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::Slots;
+use crate::{Slots, Upgrade};
 
 /// What a slot's mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,14 +95,35 @@ impl Slots {
         }
     }
 
-    fn is_magic(&self, bytes: &[u8; MAGIC_LEN]) -> bool {
-        match self.config.align.bytes() {
-            8 => *bytes == MAGIC,
-            align => {
-                let [low, high, end @ ..] = bytes;
-                u32::from(u16::from_le_bytes([*low, *high])) == align && *end == MAGIC_END
-            }
+    /// The byte of a request that lies so far from the slot's end; the last one is 1.
+    pub(crate) const fn wanted(&self, distance: u32) -> u8 {
+        let permanent = matches!(self.config.upgrade, Upgrade::Permanent);
+        if !self.mode().has_trailer() {
+            self.config.erased
+        } else if distance <= MAGIC_LEN as u32 {
+            self.magic((MAGIC_LEN as u32).saturating_sub(distance))
+        } else if distance == self.distance(SWAP_INFO) && !self.mode().chooses() {
+            (self.config.index << 4) | if permanent { SwapType::Permanent } else { SwapType::Test } as u8
+        } else if distance == self.distance(IMAGE_OK) && permanent {
+            SET
+        } else {
+            self.config.erased
         }
+    }
+
+    /// A byte of the magic. Where `BOOT_MAX_ALIGN` is not 8, it begins with that.
+    #[allow(clippy::indexing_slicing)] // Below the array's length, which is a power of two.
+    const fn magic(&self, nth: u32) -> u8 {
+        match (self.config.align.bytes(), nth) {
+            (8, _) => MAGIC[nth as usize % MAGIC_LEN],
+            (align, 0) => align as u8,
+            (_, 1) => 0,
+            _ => MAGIC_ALIGNED[nth as usize % MAGIC_LEN],
+        }
+    }
+
+    fn is_magic(&self, bytes: &[u8; MAGIC_LEN]) -> bool {
+        bytes.iter().zip(0..).all(|(byte, nth)| *byte == self.magic(nth))
     }
 }
 
@@ -142,9 +163,8 @@ impl Found {
     pub(crate) fn of(slots: &Slots, bytes: &[u8]) -> Self {
         // The bits in which it differs from each.
         let (mut requested, mut blank) = (0, 0);
-        let pairs = bytes.iter().rev().zip(slots.request.iter().rev());
-        pairs.take(slots.mark_len).for_each(|(byte, wanted)| {
-            requested |= byte ^ wanted;
+        bytes.iter().rev().zip(1..slots.mark_len.wrapping_add(1)).for_each(|(byte, distance)| {
+            requested |= byte ^ slots.wanted(distance);
             blank |= byte ^ slots.config.erased;
         });
         if blank == 0 {
@@ -172,10 +192,11 @@ pub(crate) const MAX_MARK: usize = 128;
 pub(crate) const SWAP_INFO: u32 = 0;
 pub(crate) const COPY_DONE: u32 = 1;
 pub(crate) const IMAGE_OK: u32 = 2;
+pub(crate) const MAGIC_BLOCK: u32 = 3;
 
 pub(crate) const MAGIC_LEN: usize = 16;
-pub(crate) const MAGIC: [u8; MAGIC_LEN] =
+const MAGIC: [u8; MAGIC_LEN] =
     [0x77, 0xc2, 0x95, 0xf3, 0x60, 0xd2, 0xef, 0x7f, 0x35, 0x52, 0x50, 0x0f, 0x2c, 0xb6, 0x79, 0x80];
-/// Behind two bytes with `BOOT_MAX_ALIGN`, where that is not 8.
-pub(crate) const MAGIC_END: [u8; MAGIC_LEN - 2] =
-    [0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a];
+/// The same where `BOOT_MAX_ALIGN` is not 8, but for the first two bytes.
+const MAGIC_ALIGNED: [u8; MAGIC_LEN] =
+    [0, 0, 0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a];

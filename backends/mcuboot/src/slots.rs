@@ -51,9 +51,7 @@ pub struct Slots {
     pub(crate) identity: u32,
     /// The last bytes of the slot as a request leaves them, of which `mark_len` count.
     pub(crate) request: [u8; MAX_MARK],
-    pub(crate) mark_len: usize,
-    /// What a request writes, in this order: place in `request` and length, in whole words.
-    pub(crate) pieces: [(u8, u8); 3],
+    pub(crate) mark_len: u32,
 }
 
 impl Slots {
@@ -139,9 +137,10 @@ impl Slots {
         self.config.mode
     }
 
-    /// How far from the slot's end the field lies that is the `nth` of the mark: swap_info, copy_done, image_ok.
+    /// How far from the slot's end the field lies that is the `nth` of the mark: swap_info, copy_done, image_ok,
+    /// the magic.
     pub(crate) const fn distance(&self, nth: u32) -> u32 {
-        (self.mark_len as u32).saturating_sub(self.config.align.bytes().saturating_mul(nth))
+        self.mark_len.saturating_sub(self.config.align.bytes().saturating_mul(nth))
     }
 }
 

@@ -2,15 +2,13 @@
 
 mod work;
 
-use core::marker::PhantomData;
-
 use dfu_target::flash::{Region, RegionError, Writer};
-use dfu_target::image::mcuboot::{HEADER_LEN, Header};
+use dfu_target::image::mcuboot::HEADER_LEN;
 use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use self::work::{Job, Work, WorkPlan, mark_read};
+use self::work::{Step, Work, WorkPlan, mark_read};
 use crate::check::Check;
 use crate::mark::{Found, Mark, read_mark};
 use crate::slots::mix;
@@ -39,9 +37,9 @@ use crate::{Active, ConfigError, Error, HashKind, Slots, Verify};
 /// before it is written again. A mark that was cut is erased by the next `apply`; where the image's end shares its
 /// sector, `init` asks for those bytes once more. A first word that was cut costs the whole image.
 #[derive(Debug)]
-pub struct McubootTarget<'a, F, H, P, const N: usize, V = ()> {
+pub struct McubootTarget<'a, F: NorFlash, H, P, const N: usize, V = ()> {
     region: Region<'a, F>,
-    work: Work<H, P, V, N>,
+    work: Work<RegionError<F::Error>, H, P, V, N>,
 }
 
 impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize> McubootTarget<'a, F, H, P, N> {
@@ -53,6 +51,7 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize> McubootTarget<
 
 impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> McubootTarget<'a, F, H, P, N, V> {
     /// The slot in `region`, for images of which more is asked.
+    #[inline(never)] // Made where it stays, not moved there field by field.
     pub fn verifying(
         region: Region<'a, F>,
         engine: H,
@@ -88,8 +87,9 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
             unclean: 0,
             clean_from: 0,
             head: [0; HEADER_LEN],
-            check: Check::new(&Header::EMPTY),
+            check: Check::new(),
             found: Found::Other,
+            result: Ok(()),
             digest: None,
             place,
         };
@@ -112,21 +112,15 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
     /// # Power and cancellation
     ///
     /// One sector is erased, or a few. A cut leaves it pending or withdrawn.
-    pub fn withdraw(&mut self) -> impl Future<Output = Result<(), Error<RegionError<F::Error>>>> {
-        self.go(Job::Withdraw)
+    pub async fn withdraw(&mut self) -> Result<(), Error<RegionError<F::Error>>> {
+        self.work.withdraw::<F>();
+        let mut plan = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, Step::Clean, &[]);
+        self.region.run(&mut plan).await.map_err(Error::Flash)
     }
 
     /// Gives the region and the engine back.
     pub fn release(self) -> (Region<'a, F>, H) {
         (self.region, self.work.engine)
-    }
-
-    /// The one place that awaits.
-    async fn go(&mut self, mut job: Job<'_>) -> Result<(), Error<RegionError<F::Error>>> {
-        let (step, input) = self.work.start::<F, _>(&job)?;
-        let mut plan = WorkPlan { work: &mut self.work, step, input, flash: PhantomData::<fn() -> F> };
-        self.region.run(&mut plan).await.map_err(Error::Flash)?;
-        self.work.end::<F, _>(&mut job)
     }
 }
 
@@ -175,7 +169,16 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         self.call(Call::Abort)
     }
 
-    fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
-        self.go(Job::Call(call))
+    /// Every call waits here.
+    #[allow(clippy::manual_async_fn)] // An `async fn` keeps its arguments twice.
+    fn call(&mut self, mut call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
+        async move {
+            if let Some((step, input)) = self.work.start::<F>(&call) {
+                let mut plan = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, step, input);
+                self.region.run(&mut plan).await.map_err(Error::Flash)?;
+                self.work.end::<F>(&mut call);
+            }
+            core::mem::replace(&mut self.work.result, Ok(()))
+        }
     }
 }

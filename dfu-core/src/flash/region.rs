@@ -68,31 +68,32 @@ impl<F: NorFlash> Region<'_, F> {
     pub async fn run(&mut self, plan: &mut dyn Plan) -> Result<(), RegionError<F::Error>> {
         while let Some(mut op) = plan.next() {
             let (at, len) = op.span();
-            if at > self.size || len > self.size.saturating_sub(at) {
+            if at.checked_add(len).is_none_or(|end| end > self.size) {
                 return Err(RegionError::OutOfBounds);
             }
             op.shift(self.start);
             let mut wait = self.moved >= YIELD_EVERY as u32;
-            loop {
+            let mut flash = loop {
                 if wait {
                     self.moved = 0;
                     yield_now().await;
                 }
-                if let Ok(mut flash) = self.shared.flash.try_borrow_mut() {
-                    let result = match op {
-                        Op::Read(at, into) => flash.read(at, into).await,
-                        Op::Write(at, bytes) => flash.write(at, bytes).await,
-                        Op::Erase(from, to) => flash.erase(from, to).await,
-                    };
-                    result.map_err(RegionError::Flash)?;
-                    break;
+                if let Ok(flash) = self.shared.flash.try_borrow_mut() {
+                    break flash;
                 }
                 if !self.shared.wait {
                     return Err(RegionError::Busy);
                 }
                 wait = true;
-            }
-            self.moved = self.moved.saturating_add(len);
+            };
+            let result = match op {
+                Op::Read(at, into) => flash.read(at, into).await,
+                Op::Write(at, bytes) => flash.write(at, bytes).await,
+                Op::Erase(from, to) => flash.erase(from, to).await,
+            };
+            result.map_err(RegionError::Flash)?;
+            // At the worst a yield is left out.
+            self.moved = self.moved.wrapping_add(len);
         }
         Ok(())
     }

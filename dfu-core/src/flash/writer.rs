@@ -94,22 +94,16 @@ pub struct Writer<const N: usize> {
     /// Nothing is written here or after.
     end: u32,
     erased: u8,
-    state: WriterState,
+    /// No operation is under way, failed or was dropped since the start, and the stream has not ended.
+    open: bool,
+    /// The last, padded word was written.
+    flushed: bool,
     buffer: Buffer<N>,
 }
 
 #[derive(Debug)]
 #[repr(align(8))]
 struct Buffer<const N: usize>([u8; N]);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WriterState {
-    Open,
-    /// An operation is under way, or failed, or was dropped.
-    Closed,
-    /// The last, padded word was written.
-    Flushed,
-}
 
 impl<const N: usize> Writer<N> {
     /// A closed writer for a flash whose erased bytes read as `erased`; start it.
@@ -122,7 +116,7 @@ impl<const N: usize> Writer<N> {
             assert!(N.is_multiple_of(F::WRITE_SIZE), "the buffer is a whole number of words");
             assert!(F::ERASE_SIZE.is_multiple_of(F::WRITE_SIZE), "an erase unit is a whole number of words");
         }
-        Self { buffer: Buffer([0; N]), filled: 0, at: 0, blank_to: 0, end: 0, erased, state: WriterState::Closed }
+        Self { buffer: Buffer([0; N]), filled: 0, at: 0, blank_to: 0, end: 0, erased, open: false, flushed: false }
     }
 
     /// Goes on at address `at`, or rather at the start of its erase unit, which is returned. Nothing is
@@ -132,32 +126,30 @@ impl<const N: usize> Writer<N> {
         self.blank_to = self.at;
         self.end = end;
         self.filled = 0;
-        self.state = WriterState::Open;
+        self.open = true;
+        self.flushed = false;
         self.at
     }
 
     /// The first `len` bytes of the unit at which it was started are left out: whole words that stay blank. The
     /// unit has to be erased already.
     pub fn leave_out<F: NorFlash>(&mut self, len: u32) {
-        self.blank_to = self.at.saturating_add(F::ERASE_SIZE as u32);
-        self.at = self.at.saturating_add(len);
+        self.blank_to = self.at.wrapping_add(F::ERASE_SIZE as u32);
+        self.at = self.at.wrapping_add(len);
     }
 
     /// Takes up a stream that is all there, up to address `end`: there is nothing left to write.
     pub fn start_complete(&mut self, end: u32) {
         self.at = end;
         self.filled = 0;
-        self.state = WriterState::Flushed;
+        self.open = false;
+        self.flushed = true;
     }
 
     /// Closes the stream for an operation that may fail or be dropped; whether it was open.
     /// [`next`](Self::next) opens it again at its end.
     pub fn close(&mut self) -> bool {
-        let open = self.state == WriterState::Open;
-        if open {
-            self.state = WriterState::Closed;
-        }
-        open
+        mem::take(&mut self.open)
     }
 
     /// Whether bytes wait in the buffer.
@@ -167,7 +159,7 @@ impl<const N: usize> Writer<N> {
 
     /// Whether bytes can be written: it was started, and nothing failed since.
     pub fn is_open(&self) -> bool {
-        self.state == WriterState::Open
+        self.open
     }
 
     /// How many more bytes fit.
@@ -175,27 +167,19 @@ impl<const N: usize> Writer<N> {
         (self.end.saturating_sub(self.at) as usize).saturating_sub(self.filled)
     }
 
-    /// Ends a stream of which nothing is left in the buffer; `false`: something is, or it was closed by a failure.
-    pub fn end(&mut self) -> bool {
-        if self.state == WriterState::Open && self.filled == 0 {
-            self.state = WriterState::Flushed;
-        }
-        self.is_flushed()
-    }
-
     /// Whether the stream has ended and all of it is in the flash.
     pub fn is_flushed(&self) -> bool {
-        self.state == WriterState::Flushed
+        self.flushed
     }
 
     /// The unit to erase ahead, if the bytes up to address `until` need it. Then call [`prepared`](Self::prepared).
     pub fn unprepared(&self, until: u32) -> Option<u32> {
-        (self.state == WriterState::Open && self.blank_to < until.min(self.end)).then_some(self.blank_to)
+        (self.open && self.blank_to < until.min(self.end)).then_some(self.blank_to)
     }
 
     /// The unit ahead is erased.
     pub fn prepared<F: NorFlash>(&mut self) {
-        self.blank_to = self.blank_to.saturating_add(F::ERASE_SIZE as u32);
+        self.blank_to = self.blank_to.wrapping_add(F::ERASE_SIZE as u32);
     }
 
     /// All before this address is in the flash.
@@ -205,7 +189,7 @@ impl<const N: usize> Writer<N> {
 
     /// The buffer, for something else. An open stream is closed by that: it has to be started again.
     pub fn buffer(&mut self) -> &mut [u8; N] {
-        self.close();
+        self.open = false;
         &mut self.buffer.0
     }
 
@@ -240,7 +224,7 @@ impl<const N: usize> Writer<N> {
                 let blank = self.blank_to.wrapping_sub(self.at) as usize;
                 if blank < if buffered { self.filled } else { 1 } {
                     let from = self.blank_to;
-                    self.blank_to = from.saturating_add(F::ERASE_SIZE as u32);
+                    self.blank_to = from.wrapping_add(F::ERASE_SIZE as u32);
                     return Some(Op::Erase(from, self.blank_to));
                 }
                 let words = if buffered {
@@ -255,11 +239,12 @@ impl<const N: usize> Writer<N> {
                 return Some(Op::Write(at, words));
             }
             if input.is_empty() {
-                self.state = if last { WriterState::Flushed } else { WriterState::Open };
+                self.open = !last;
+                self.flushed = last;
                 return None;
             }
             let places = self.buffer.0.get_mut(self.filled..)?;
-            let (bytes, rest) = input.split_at_checked(places.len()).unwrap_or((input, &[]));
+            let (bytes, rest) = input.split_at_checked(places.len().min(input.len()))?;
             places.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             self.filled = self.filled.wrapping_add(bytes.len());
             *input = rest;

@@ -25,7 +25,6 @@ pub(super) struct Core<T, S> {
     /// What is to be stored next.
     now: Progress,
     checked: Checked,
-    proof: Proof,
     digest: Option<Digest>,
     store: S,
     target: T,
@@ -95,7 +94,6 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             written: Written::Committed(0),
             more: false,
             checked: Checked { digest: Digest([0; 32]), assurance: Assurance::None },
-            proof: Proof::of(Digest([0; 32])),
             applied: Applied::AtReset,
         }
     }
@@ -114,16 +112,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         mut input: &[u8],
     ) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         async move {
-            self.written = Written::Committed(self.now.offset());
-            self.more = false;
-            if let Some(size) = self.now.size()
-                && input.len() > size.saturating_sub(self.next()) as usize
-            {
-                return Err(SessionError::TooLong { size });
-            }
+            self.start(input)?;
             loop {
                 let step = self.step(goal, &mut input)?;
-                let image;
+                let (image, proof);
                 let call = match step {
                     Step::Load | Step::Save => {
                         let mut found = None;
@@ -131,23 +123,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                         let call = if loads { StoreCall::Load(&mut found) } else { StoreCall::Save(&self.now) };
                         let result = self.store.call(call).await;
                         if loads {
-                            self.stage = Stage::Head;
-                            if let Some(found) = found
-                                && self.continues(&found)
-                            {
-                                self.stage = Stage::Found;
-                                self.saved = Some(found.offset());
-                                self.now = found;
-                            }
-                            continue;
+                            self.loaded(found.as_ref())
+                        } else {
+                            self.stored(result)?
                         }
-                        if let Err(error) = result {
-                            if self.saved.is_none() {
-                                return Err(SessionError::Store(error));
-                            }
-                            crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
-                        }
-                        self.saved = Some(self.now.offset());
                         continue;
                     }
                     Step::Init => {
@@ -160,7 +139,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     Step::Write(bytes) => Call::Write(bytes, &mut self.written),
                     Step::Prepare => Call::Prepare(&mut self.more),
                     Step::Digest => Call::Digest(&mut self.checked),
-                    Step::Apply => Call::Apply(&self.proof, &mut self.applied),
+                    Step::Apply => {
+                        proof = Proof::of(self.checked.digest);
+                        Call::Apply(&proof, &mut self.applied)
+                    }
                     Step::Abort => Call::Abort,
                     Step::Done => return Ok(()),
                 };
@@ -200,8 +182,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.now.state() == State::Applied
     }
 
-    pub(super) fn checked(&self) -> Checked {
-        self.checked
+    pub(super) fn checked(&self) -> &Checked {
+        &self.checked
     }
 
     pub(super) fn applied(&self) -> Applied {

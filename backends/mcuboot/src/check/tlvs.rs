@@ -29,7 +29,7 @@ pub(crate) struct Tlvs {
 
 impl Tlvs {
     /// From the first byte behind the payload, with a protected area of this length in front.
-    pub(crate) fn new(at: u32, protected: u32) -> Self {
+    pub(crate) const fn new(at: u32, protected: u32) -> Self {
         Self {
             at,
             protected,
@@ -42,6 +42,12 @@ impl Tlvs {
             hash: [0; 32],
             hash_len: 0,
         }
+    }
+
+    /// Begins again.
+    pub(crate) fn restart(&mut self, at: u32, protected: u32) {
+        // What is there of a hash does not count.
+        *self = Self { hash: self.hash, ..Self::new(at, protected) };
     }
 
     /// What is wrong, here.
@@ -129,8 +135,8 @@ impl Tlvs {
 /// Whether the bootloader takes a TLV where the hash does not cover it, by MCUboot's list.
 fn is_listed(tlv: u16, slots: &Slots) -> bool {
     // Keys, hashes, signatures, wrapped keys; a bit for each.
-    const LIST: [u32; 4] = [0b110, 0b111, 0b1_1111, 0b1_1111];
-    let listed = LIST.get(usize::from(tlv >> 4)).is_some_and(|bits| bits >> (tlv & 0xf) & 1 != 0);
+    const LIST: [u8; 4] = [0b110, 0b111, 0b1_1111, 0b1_1111];
+    let listed = LIST.get(usize::from(tlv >> 4)).is_some_and(|bits| u32::from(*bits) >> (tlv & 0xf) & 1 != 0);
     listed || slots.config.any_tlv || slots.config.hash == HashKind::Pure && tlv == SIG_PURE
 }
 

@@ -3,9 +3,9 @@
 use dfu_target::flash::align_up;
 
 use super::{ConfigError, Slots, mix};
-use crate::mark::{MAGIC, MAGIC_END, MAGIC_LEN, MAX_MARK, SET, SwapType};
+use crate::mark::{MAGIC_LEN, MAX_MARK};
 use crate::preflight::Flags;
-use crate::{Config, Mode, Upgrade};
+use crate::{Config, Mode};
 
 /// What is known of the flash of the primary and the secondary slot.
 pub(super) struct Flash {
@@ -66,7 +66,6 @@ impl Slots {
         if max_image == 0 {
             return Err(ConfigError::Size);
         }
-        let (request, pieces) = request(&config, flash.write[1], mark_len as usize);
         // The header's magic, in whole words.
         let held = if mode.chooses() { if flash.write[1] > 4 { flash.write[1] } else { 4 } } else { 0 };
         let mut identity = 0x4255_434d;
@@ -86,7 +85,7 @@ impl Slots {
             identity = mix(identity, parts[i]);
             i += 1;
         }
-        Ok(Self {
+        let mut slots = Self {
             primary,
             secondary,
             config,
@@ -96,10 +95,15 @@ impl Slots {
             max_image,
             flags: Flags::of(&config),
             identity,
-            request,
-            mark_len: mark_len as usize,
-            pieces,
-        })
+            request: [config.erased; MAX_MARK],
+            mark_len,
+        };
+        let mut distance = 1;
+        while distance <= mark_len {
+            slots.request[MAX_MARK - distance as usize] = slots.wanted(distance);
+            distance += 1;
+        }
+        Ok(slots)
     }
 }
 
@@ -183,43 +187,6 @@ const fn check_pair(sizes: &[u32; 2], sectors: &[u32; 2], config: &Config) -> Re
         return Err(ConfigError::Scratch);
     }
     Ok(())
-}
-
-/// The mark of a request, and the order in which it is written: the magic last.
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // Constants, checked by the compiler.
-pub(super) const fn request(config: &Config, write: u32, mark_len: usize) -> ([u8; MAX_MARK], [(u8, u8); 3]) {
-    let align = config.align.bytes() as usize;
-    let mut bytes = [config.erased; MAX_MARK];
-    let mut pieces = [(0, 0); 3];
-    if !config.mode.has_trailer() {
-        return (bytes, pieces);
-    }
-    let swap_info = MAX_MARK - mark_len;
-    let image_ok = swap_info + 2 * align;
-    let magic_block = swap_info + 3 * align;
-    let magic = MAX_MARK - MAGIC_LEN;
-    let permanent = matches!(config.upgrade, Upgrade::Permanent);
-    if !config.mode.chooses() {
-        let swap = if permanent { SwapType::Permanent } else { SwapType::Test };
-        bytes[swap_info] = (config.index << 4) | swap as u8;
-        pieces[0] = (swap_info as u8, write as u8);
-    }
-    if permanent {
-        bytes[image_ok] = SET;
-        pieces[1] = (image_ok as u8, write as u8);
-    }
-    let mut i = 0;
-    while i < MAGIC_LEN {
-        bytes[magic + i] = match i {
-            _ if align == 8 => MAGIC[i],
-            0 => align as u8,
-            1 => 0,
-            i => MAGIC_END[i - 2],
-        };
-        i += 1;
-    }
-    pieces[2] = (magic_block as u8, (MAX_MARK - magic_block) as u8);
-    (bytes, pieces)
 }
 
 #[cfg(test)]

@@ -9,20 +9,13 @@ use dfu_target::{Digest, Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::check::Check;
-use crate::mark::{Found, MAX_MARK, SwapType};
+use crate::mark::{Found, IMAGE_OK, MAGIC_BLOCK, MAX_MARK, SWAP_INFO, SwapType};
 use crate::preflight::Preflight;
 use crate::{Active, Error, Refusal, Slots, Upgrade, Verify};
 
-/// What is asked of the target: a call, or one of its own.
-pub(super) enum Job<'a> {
-    Call(Call<'a>),
-    /// To take the mark back.
-    Withdraw,
-}
-
 /// All but the flash.
 #[derive(Debug)]
-pub(super) struct Work<H, P, V, const N: usize> {
+pub(super) struct Work<E, H, P, V, const N: usize> {
     pub(super) place: P,
     pub(super) active: Active,
     pub(super) verify: V,
@@ -38,6 +31,8 @@ pub(super) struct Work<H, P, V, const N: usize> {
     /// The image's header.
     pub(super) head: [u8; HEADER_LEN],
     pub(super) found: Found,
+    /// How a call went, but for the flash.
+    pub(super) result: Result<(), Error<E>>,
     pub(super) check: Check,
     /// What the last reading found, if it was to be trusted.
     pub(super) digest: Option<Digest>,
@@ -45,23 +40,11 @@ pub(super) struct Work<H, P, V, const N: usize> {
     pub(super) engine: H,
 }
 
-impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
+impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, N> {
     /// What can be refused without looking at the flash; else the first step.
-    pub(super) fn start<'j, F: NorFlash, E>(&mut self, job: &Job<'j>) -> Result<(Step, &'j [u8]), Error<E>> {
+    pub(super) fn start<'j, F: NorFlash>(&mut self, call: &Call<'j>) -> Option<(Step, &'j [u8])> {
         let slots = self.place.as_ref();
-        let unit = F::ERASE_SIZE as u32;
-        let call = match job {
-            Job::Call(call) => call,
-            Job::Withdraw => {
-                let marked = slots.mode().has_trailer();
-                let from = if marked { slots.mark_unit(unit) } else { slots.secondary };
-                let to = slots.secondary.saturating_add(if slots.held > 0 { unit } else { 0 });
-                self.close();
-                (self.unclean, self.clean_from) = (from, to);
-                return Ok((Step::Clean, &[]));
-            }
-        };
-        Ok(match call {
+        Some(match call {
             Call::Init(image, _) => {
                 self.check_head(image)?;
                 (Step::Look, &[])
@@ -69,10 +52,10 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             Call::Write(bytes, _) => {
                 let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.most);
                 if size > max {
-                    return Err(Refusal::TooLarge { size, max }.into());
+                    return self.refuse(Refusal::TooLarge { size, max });
                 }
                 if !self.writer.close() {
-                    return Err(Error::Closed);
+                    return self.fail(Error::Closed);
                 }
                 self.digest = None;
                 // What is kept back was seen by `init`.
@@ -83,18 +66,19 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             Call::Digest(_) => {
                 let (have, need) = (self.received, self.least);
                 if have < need {
-                    return Err(Refusal::Truncated { have, need }.into());
+                    return self.refuse(Refusal::Truncated { have, need });
                 }
-                if !self.writer.end() && !self.writer.close() {
-                    return Err(Error::Closed);
+                if !self.writer.is_flushed() && !self.writer.close() {
+                    return self.fail(Error::Closed);
                 }
                 self.check.restart(F::READ_SIZE as u32, &mut self.verify);
                 self.engine.start();
                 (Step::Flush, &[])
             }
             Call::Apply(proof, _) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
-            Call::Apply(..) => return Err(Error::NotChecked),
+            Call::Apply(..) => return self.fail(Error::NotChecked),
             Call::Abort => {
+                let unit = F::ERASE_SIZE as u32;
                 let from = slots.trailer_unit(unit);
                 let to = slots.secondary.saturating_add(slots.start).saturating_add(unit);
                 self.close();
@@ -105,11 +89,13 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
     }
 
     /// What follows from the work done.
-    pub(super) fn end<F: NorFlash, E>(&mut self, job: &mut Job<'_>) -> Result<(), Error<E>> {
-        let Job::Call(call) = job else { return Ok(()) };
+    pub(super) fn end<F: NorFlash>(&mut self, call: &mut Call<'_>) -> Option<()> {
+        if self.result.is_err() {
+            return None;
+        }
         match call {
             Call::Init(_, offset) => {
-                self.open::<F, E>(**offset)?;
+                self.open::<F>(**offset)?;
                 **offset = self.received;
             }
             Call::Write(bytes, written) => {
@@ -122,10 +108,13 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             }
             Call::Digest(checked) => {
                 let signature = match self.check.signature() {
-                    Some((offset, len)) => signature::<F>(self.writer.buffer(), offset, len),
-                    None => &[],
+                    Some((offset, len)) if V::SIGNATURE > 0 => signature::<F>(self.writer.buffer(), offset, len),
+                    _ => &[],
                 };
-                let assurance = self.check.verdict(self.place.as_ref(), &mut self.verify, signature)?;
+                let assurance = match self.check.verdict(self.place.as_ref(), &mut self.verify, signature) {
+                    Ok(assurance) => assurance,
+                    Err(refusal) => return self.refuse(refusal),
+                };
                 let digest = self.engine.finish();
                 **checked = Checked { digest, assurance };
                 self.digest = Some(digest);
@@ -133,13 +122,32 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             Call::Apply(_, applied) => match self.found {
                 Found::Requested => **applied = Applied::AtReset,
                 Found::Other | Found::Pending(_) if self.shares_mark::<F>(self.received) => {
-                    return Err(Error::TornMark);
+                    return self.fail(Error::TornMark);
                 }
-                _ => return Err(Error::MarkNotWritten),
+                _ => return self.fail(Error::MarkNotWritten),
             },
             Call::Abort => {}
         }
-        Ok(())
+        Some(())
+    }
+
+    fn fail<T>(&mut self, fault: Error<E>) -> Option<T> {
+        self.result = Err(fault);
+        None
+    }
+
+    fn refuse<T>(&mut self, refusal: Refusal) -> Option<T> {
+        self.fail(Error::Refused(refusal))
+    }
+
+    /// Closes it for all but erasing the mark, and what is kept back of an image.
+    pub(super) fn withdraw<F: NorFlash>(&mut self) {
+        let slots = self.place.as_ref();
+        let unit = F::ERASE_SIZE as u32;
+        let from = if slots.mode().has_trailer() { slots.mark_unit(unit) } else { slots.secondary };
+        let to = slots.secondary.saturating_add(if slots.held > 0 { unit } else { 0 });
+        self.close();
+        (self.unclean, self.clean_from) = (from, to);
     }
 
     fn close(&mut self) {
@@ -151,25 +159,36 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
     }
 
     /// What the first bytes show to be wrong.
-    fn check_head<E>(&mut self, image: &Image<'_>) -> Result<(), Error<E>> {
+    #[inline(never)] // Less code than inside the state machine that calls it.
+    fn check_head(&mut self, image: &Image<'_>) -> Option<()> {
         self.close();
-        let header = Header::parse(image.head).map_err(Refusal::Header)?;
+        let header = match Header::parse(image.head) {
+            Ok(header) => header,
+            Err(error) => return self.refuse(Refusal::Header(error)),
+        };
         let running = self.active.version;
         let flight = Preflight { header: &header, size: image.size, running, address: self.address };
-        (self.least, self.most) = flight.check(self.place.as_ref())?;
-        self.verify.header(&header, running)?;
-        if !self.active.stays(&self.place.as_ref().config) {
-            return Err(Error::Trial);
+        match flight.check(self.place.as_ref()) {
+            Ok((least, most)) => (self.least, self.most) = (least, most),
+            Err(refusal) => return self.refuse(refusal),
         }
-        self.check = Check::new(&header);
-        if let Some(head) = image.head.first_chunk() {
+        if let Err(refusal) = self.verify.header(&header, running) {
+            return self.refuse(refusal);
+        }
+        if !self.active.stays(&self.place.as_ref().config) {
+            return self.fail(Error::Trial);
+        }
+        self.check.begin(&header);
+        if self.place.as_ref().held > 0
+            && let Some(head) = image.head.first_chunk()
+        {
             self.head = *head;
         }
-        Ok(())
+        Some(())
     }
 
     /// Where to go on, once the mark was looked at.
-    fn open<F: NorFlash, E>(&mut self, resume: u32) -> Result<(), Error<E>> {
+    fn open<F: NorFlash>(&mut self, resume: u32) -> Option<()> {
         let slots = self.place.as_ref();
         let unit = F::ERASE_SIZE as u32;
         let end = if self.least == self.most { self.most } else { u32::MAX };
@@ -183,13 +202,12 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             Found::Pending(_) if complete && slots.held == 0 && !self.shares_mark::<F>(resume) => {}
             Found::Requested => {
                 let permanent = slots.config.upgrade == Upgrade::Permanent;
-                return Err(Error::Pending(if permanent { SwapType::Permanent } else { SwapType::Test }));
+                return self.fail(Error::Pending(if permanent { SwapType::Permanent } else { SwapType::Test }));
             }
-            Found::Pending(swap) if !complete => return Err(Error::Pending(swap)),
-            Found::Foreign => wanted = 0,
-            // The first word was cut, and reads as another image's.
-            Found::Pending(_) if slots.held > 0 => wanted = 0,
-            Found::Other | Found::Pending(_) | Found::Marked => {
+            Found::Pending(swap) if !complete => return self.fail(Error::Pending(swap)),
+            // Also where the first word was cut, and reads as another image's.
+            Found::Foreign | Found::Pending(_) if slots.held > 0 => wanted = 0,
+            _ => {
                 let mark = slots.mark_unit(unit);
                 wanted = resume.min(mark.saturating_sub(slots.start));
                 (self.unclean, self.clean_from) = (mark, slots.secondary);
@@ -208,7 +226,7 @@ impl<H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<H, P, V, N> {
             }
         }
         self.received = wanted;
-        Ok(())
+        Some(())
     }
 
     /// Whether an image of this length reaches into the erase unit with the mark.
@@ -270,35 +288,43 @@ pub(super) enum Step {
     Flush,
     /// Erase one sector ahead.
     Prepare,
-    Prepared(bool),
+    Prepared,
     Read,
-    Reading(u32),
+    Reading,
     /// Read the signature before the rest.
     Sign,
     Signed,
     /// Look at the mark, then at the image's first word.
     Look,
     Looked,
-    LookHead,
+    LookedAtHead,
     /// Look at them, write the request unless something is in its way, look again.
     Request,
-    Seen,
-    SeenHead,
     Decide,
-    Put(usize),
+    PutSwap,
+    PutImageOk,
+    PutMagic,
     PutHead,
     Done,
 }
 
 /// The work of one call, operation by operation.
-pub(super) struct WorkPlan<'w, F, H, P, V, const N: usize> {
-    pub(super) work: &'w mut Work<H, P, V, N>,
-    pub(super) step: Step,
-    pub(super) input: &'w [u8],
-    pub(super) flash: PhantomData<fn() -> F>,
+pub(super) struct WorkPlan<'w, F, E, H, P, V, const N: usize> {
+    work: &'w mut Work<E, H, P, V, N>,
+    step: Step,
+    /// Once it was looked at what is there, the request is written.
+    requests: bool,
+    input: &'w [u8],
+    flash: PhantomData<fn() -> F>,
 }
 
-impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan for WorkPlan<'_, F, H, P, V, N> {
+impl<'w, F, E, H, P, V, const N: usize> WorkPlan<'w, F, E, H, P, V, N> {
+    pub(super) fn new(work: &'w mut Work<E, H, P, V, N>, step: Step, input: &'w [u8]) -> Self {
+        Self { work, step, requests: false, input, flash: PhantomData }
+    }
+}
+
+impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan for WorkPlan<'_, F, E, H, P, V, N> {
     fn next(&mut self) -> Option<Op<'_>> {
         let work = &mut *self.work;
         let unit = F::ERASE_SIZE as u32;
@@ -326,14 +352,14 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                 }
                 Step::Prepare => {
                     let unclean = work.unclean < work.clean_from;
-                    self.step = Step::Prepared(unclean);
+                    self.step = Step::Prepared;
                     if unclean {
                         return erase(place(work.unclean));
                     }
                     return erase(work.writer.unprepared(work.most)?.wrapping_add(start));
                 }
-                Step::Prepared(unclean) => {
-                    if unclean {
+                Step::Prepared => {
+                    if work.unclean < work.clean_from {
                         work.unclean = work.unclean.wrapping_add(unit);
                     } else {
                         work.writer.prepared::<F>();
@@ -341,13 +367,16 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                     self.step = Step::Done;
                 }
                 Step::Read => {
-                    let at = work.check.at()?;
+                    let at = work.check.at();
                     let len = work.received.saturating_sub(at).min(N as u32);
                     if len > 0 {
-                        self.step = Step::Reading(len);
+                        self.step = Step::Reading;
                         break (at.wrapping_add(start), align_up(len, F::READ_SIZE as u32) as usize);
                     }
-                    let again = work.check.turn(&mut work.verify);
+                    let again = match work.check.turn(&mut work.verify) {
+                        Ok(again) => again,
+                        Err(refusal) => return work.refuse(refusal),
+                    };
                     self.step = if V::SIGNATURE > 0 && work.check.signature().is_some() {
                         Step::Sign
                     } else if again {
@@ -356,69 +385,71 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                         return None;
                     };
                 }
-                Step::Reading(len) => {
-                    let whole = work.check.at() == Some(0);
+                Step::Reading => {
+                    let at = work.check.at();
+                    let len = work.received.saturating_sub(at).min(N as u32);
+                    let whole = at == 0;
                     let bytes = work.writer.buffer().get_mut(..len as usize)?;
-                    if whole {
+                    if whole && held > 0 {
                         // What is kept back is not in the flash yet.
                         let kept = work.head.iter().take(held as usize);
                         bytes.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
                     }
-                    work.check.take(&mut work.engine, &mut work.verify, work.place.as_ref(), bytes);
+                    let slots = work.place.as_ref();
+                    if let Err(refusal) = work.check.take(&mut work.engine, &mut work.verify, slots, bytes) {
+                        return work.refuse(refusal);
+                    }
                     self.step = Step::Read;
                 }
-                Step::Sign => {
+                Step::Sign if V::SIGNATURE > 0 => {
                     let (offset, len) = work.check.signature()?;
-                    self.step = if work.check.at() == Some(0) { Step::Signed } else { Step::Done };
+                    self.step = if work.check.at() == 0 { Step::Signed } else { Step::Done };
                     let from = align_down(offset, F::READ_SIZE as u32);
                     let to = align_up(offset.wrapping_add(u32::from(len)), F::READ_SIZE as u32);
                     break (from.wrapping_add(start), to.wrapping_sub(from) as usize);
                 }
-                Step::Signed => {
+                Step::Signed if V::PURE => {
                     let (offset, len) = work.check.signature()?;
                     let bytes = signature::<F>(work.writer.buffer(), offset, len);
                     if let Err(refusal) = work.verify.hashing(bytes) {
-                        work.check.refuse(refusal);
-                        return None;
+                        return work.refuse(refusal);
                     }
                     self.step = Step::Read;
                 }
-                Step::Look | Step::Request => {
-                    self.step = if self.step == Step::Look { Step::Looked } else { Step::Seen };
+                Step::Request => {
+                    self.requests = true;
+                    self.step = Step::Look;
+                }
+                Step::Look => {
+                    self.step = Step::Looked;
                     let len = const { mark_read::<F>() };
                     break (size.wrapping_sub(len as u32), len);
                 }
-                Step::Looked | Step::Seen => {
-                    let seen = self.step == Step::Seen;
+                Step::Looked => {
                     let slots = work.place.as_ref();
                     work.found = if slots.mode().has_trailer() {
                         Found::of(slots, work.writer.buffer().get(..const { mark_read::<F>() })?)
                     } else {
                         Found::Blank
                     };
-                    let asks = matches!(work.found, Found::Pending(_) | Found::Requested);
-                    self.step = match (held > 0 || asks, seen) {
-                        (false, false) => return None,
-                        (false, true) => Step::Decide,
-                        (true, false) => Step::LookHead,
-                        (true, true) => Step::SeenHead,
-                    };
-                    if held > 0 || asks {
+                    self.step = Step::Decide;
+                    if held > 0 || matches!(work.found, Found::Pending(_) | Found::Requested) {
+                        self.step = Step::LookedAtHead;
                         break (start, const { HEADER_LEN.next_multiple_of(F::READ_SIZE) });
                     }
                 }
-                Step::LookHead | Step::SeenHead => {
+                Step::LookedAtHead => {
                     work.found = work.with_head(work.writer.buffered());
-                    if self.step == Step::LookHead {
-                        return None;
-                    }
                     self.step = Step::Decide;
                 }
                 Step::Decide => {
-                    self.step = Step::Put(0);
+                    if !core::mem::take(&mut self.requests) {
+                        return None;
+                    }
+                    self.step = Step::PutSwap;
                     match work.found {
                         Found::Blank => {}
-                        Found::Marked => self.step = Step::PutHead,
+                        Found::Marked if held > 0 => self.step = Step::PutHead,
                         Found::Other | Found::Pending(_)
                             if (held == 0 || work.found == Found::Other) && !work.shares_mark::<F>(work.received) =>
                         {
@@ -427,28 +458,37 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan fo
                         _ => return None,
                     }
                 }
-                Step::Put(piece) => {
-                    let Some(&(from, len)) = work.place.as_ref().pieces.get(piece) else {
-                        self.step = if held > 0 { Step::PutHead } else { Step::Look };
-                        continue;
+                Step::PutSwap | Step::PutImageOk | Step::PutMagic => {
+                    let slots = work.place.as_ref();
+                    let field = match self.step {
+                        Step::PutSwap => SWAP_INFO,
+                        Step::PutImageOk => IMAGE_OK,
+                        _ => MAGIC_BLOCK,
                     };
-                    self.step = Step::Put(piece.wrapping_add(1));
-                    if len > 0 {
+                    self.step = match self.step {
+                        Step::PutSwap => Step::PutImageOk,
+                        Step::PutImageOk => Step::PutMagic,
+                        _ if held > 0 => Step::PutHead,
+                        _ => Step::Look,
+                    };
+                    let from = slots.distance(field);
+                    if slots.mode().has_trailer() && (field == MAGIC_BLOCK || slots.wanted(from) != slots.config.erased)
+                    {
+                        let len = if field == MAGIC_BLOCK { from as usize } else { F::WRITE_SIZE };
                         // Drivers with DMA read from RAM.
-                        let bytes = work.writer.buffer().get_mut(..usize::from(len))?;
-                        let wanted = work.place.as_ref().request.iter().skip(usize::from(from));
-                        bytes.iter_mut().zip(wanted).for_each(|(to, from)| *to = *from);
-                        let at = size.wrapping_sub(MAX_MARK as u32).wrapping_add(u32::from(from));
-                        return Some(Op::Write(at, bytes));
+                        let bytes = work.writer.buffer().get_mut(..len)?;
+                        let distances = (0..from).map(|nth| from.wrapping_sub(nth));
+                        bytes.iter_mut().zip(distances).for_each(|(to, distance)| *to = slots.wanted(distance));
+                        return Some(Op::Write(size.wrapping_sub(from), bytes));
                     }
                 }
-                Step::PutHead => {
+                Step::PutHead if held > 0 => {
                     self.step = Step::Look;
                     let bytes = work.writer.buffer().get_mut(..held as usize)?;
                     bytes.iter_mut().zip(&work.head).for_each(|(to, from)| *to = *from);
                     return Some(Op::Write(0, bytes));
                 }
-                Step::Clean | Step::Done => return None,
+                _ => return None,
             }
         };
         Some(Op::Read(at, work.writer.buffer().get_mut(..len)?))

@@ -2,11 +2,23 @@
 
 use super::{Core, Goal, Stage, Step};
 use crate::image::{HEAD_LEN, Probe};
-use crate::progress::{Progress, ProgressStore, State};
+use crate::progress::{Progress, ProgressStore, State, StoreError};
 use crate::session::SessionError;
-use crate::target::{DfuTarget, Error, ErrorKind, Proof, Written};
+use crate::target::{DfuTarget, Error, ErrorKind, Written};
 
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
+    /// Refuses what is too long.
+    pub(super) fn start(&mut self, input: &[u8]) -> Result<(), SessionError<T::Error>> {
+        self.written = Written::Committed(self.now.offset());
+        self.more = false;
+        match self.now.size() {
+            Some(size) if input.len() > size.saturating_sub(self.next()) as usize => {
+                Err(SessionError::TooLong { size })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Decides; does no I/O.
     pub(super) fn step<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
         // Progress is stored where a whole number of pieces lies behind, so that it falls on the target's blocks.
@@ -31,7 +43,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             }
             (Stage::Body, Goal::Feed | Goal::Finish) if !input.is_empty() => {
                 let len = self.save_every.wrapping_sub(beyond_grid) as usize;
-                let (piece, rest) = input.split_at_checked(len).unwrap_or((input, &[]));
+                let (piece, rest) = input.split_at_checked(len.min(input.len())).unwrap_or_default();
                 *input = rest;
                 self.stage = Stage::Interrupted;
                 Step::Write(piece)
@@ -60,8 +72,33 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         Ok(Step::Init)
     }
 
+    /// Takes what the store knows.
+    #[inline(never)] // Less code than inside the state machine that calls it.
+    pub(super) fn loaded(&mut self, found: Option<&Progress>) {
+        self.stage = Stage::Head;
+        if let Some(found) = found
+            && self.continues(found)
+        {
+            self.stage = Stage::Found;
+            self.saved = Some(found.offset());
+            self.now = found.clone();
+        }
+    }
+
+    /// What follows from storing the progress. Where nothing depends on it, a failure only costs bytes after a reset.
+    pub(super) fn stored(&mut self, result: Result<(), StoreError>) -> Result<(), SessionError<T::Error>> {
+        if let Err(error) = result {
+            if self.saved.is_none() {
+                return Err(SessionError::Store(error));
+            }
+            crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
+        }
+        self.saved = Some(self.now.offset());
+        Ok(())
+    }
+
     /// Whether what was stored is of the image that is wanted, and worth going on with.
-    pub(super) fn continues(&self, found: &Progress) -> bool {
+    fn continues(&self, found: &Progress) -> bool {
         let right = match (found.state(), &self.digest) {
             (State::Receiving, _) => found.offset() >= HEAD_LEN as u32,
             (_, Some(wanted)) => found.has_digest(wanted),
@@ -103,16 +140,15 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             Step::WriteHead => self.took(self.now.head_len()),
             Step::Write(bytes) => self.took(bytes.len() as u32),
             Step::Digest => {
-                let digest = self.checked.digest;
+                let digest = &self.checked.digest;
                 self.stage = Stage::Staged;
-                self.proof = Proof::of(digest);
                 if self.now.state() == State::Receiving {
                     self.now.set_state(State::Complete);
-                    self.now.set_digest(&digest);
+                    self.now.set_digest(digest);
                     self.now.set_size(Some(self.next));
                     self.now.set_offset(self.next);
                     self.saved = None;
-                } else if !self.now.has_digest(&digest) {
+                } else if !self.now.has_digest(digest) {
                     self.restart();
                 }
             }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{Align, Encryption, Flag, Mark};
+use crate::mark::{COPY_DONE, IMAGE_OK, MAGIC_BLOCK, SET, SWAP_INFO};
+use crate::{Align, Encryption, Flag, Mark, SwapType, Upgrade};
 
 const S: u32 = 0x2_0000;
 const SECTOR: u32 = 4096;
@@ -20,10 +21,10 @@ fn table_a3_the_fields_lie_where_mcuboot_has_them() {
         for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly] {
             let config = Config::new(mode).align(align).upgrade(Upgrade::Permanent);
             let slots = try_pair([S; 2], 8, SECTOR, config).unwrap();
-            assert_eq!([0, 1, 2].map(|nth| slots.distance(nth)), [swap_info, copy_done, image_ok], "{align:?}");
-            let pieces = slots.pieces.map(|(at, _)| MAX_MARK as u32 - u32::from(at));
-            assert_eq!(pieces, [swap_info, image_ok, magic], "{align:?}");
-            assert_eq!(u32::from(slots.pieces[2].1), magic, "the magic's block ends where the slot ends");
+            let distances = [SWAP_INFO, COPY_DONE, IMAGE_OK, MAGIC_BLOCK].map(|field| slots.distance(field));
+            assert_eq!(distances, [swap_info, copy_done, image_ok, magic], "{align:?}");
+            let written = [swap_info, image_ok].map(|at| slots.request[MAX_MARK - at as usize]);
+            assert_eq!(written, [SwapType::Permanent as u8, SET], "{align:?}");
         }
     }
 }
@@ -170,9 +171,8 @@ fn a_request_never_says_that_a_copy_is_done() {
         for upgrade in [Upgrade::Test, Upgrade::Permanent] {
             let slots = try_pair([S; 2], 4, SECTOR, Config::new(mode).upgrade(upgrade)).unwrap();
             assert_eq!(slots.read(&slots.request).copy_done, Flag::Unset, "{mode:?}");
-            let copy_done = MAX_MARK as u32 - slots.distance(1);
-            let touches = |(at, len): &(u8, u8)| (u32::from(*at)..u32::from(at + len)).contains(&copy_done);
-            assert!(!slots.pieces.iter().any(touches), "{mode:?}");
+            let field = (slots.distance(IMAGE_OK) + 1)..=slots.distance(COPY_DONE);
+            assert!(field.into_iter().all(|distance| slots.wanted(distance) == 0xff), "{mode:?}");
         }
     }
 }
