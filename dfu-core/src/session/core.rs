@@ -25,6 +25,7 @@ pub(super) struct Core<T, S> {
     /// What is to be stored next.
     now: Progress,
     checked: Checked,
+    proof: Proof,
     digest: Option<Digest>,
     store: S,
     target: T,
@@ -94,6 +95,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             written: Written::Committed(0),
             more: false,
             checked: Checked { digest: Digest([0; 32]), assurance: Assurance::None },
+            proof: Proof::of(Digest([0; 32])),
             applied: Applied::AtReset,
         }
     }
@@ -115,7 +117,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             self.start(input)?;
             loop {
                 let step = self.step(goal, &mut input)?;
-                let (image, proof);
+                let image;
                 let call = match step {
                     Step::Load | Step::Save => {
                         let mut found = None;
@@ -139,10 +141,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     Step::Write(bytes) => Call::Write(bytes, &mut self.written),
                     Step::Prepare => Call::Prepare(&mut self.more),
                     Step::Digest => Call::Digest(&mut self.checked),
-                    Step::Apply => {
-                        proof = Proof::of(self.checked.digest);
-                        Call::Apply(&proof, &mut self.applied)
-                    }
+                    Step::Apply => Call::Apply(&self.proof, &mut self.applied),
                     Step::Abort => Call::Abort,
                     Step::Done => return Ok(()),
                 };

@@ -4,7 +4,7 @@ use super::{Core, Goal, Stage, Step};
 use crate::image::{HEAD_LEN, Probe};
 use crate::progress::{Progress, ProgressStore, State, StoreError};
 use crate::session::SessionError;
-use crate::target::{DfuTarget, Error, ErrorKind, Written};
+use crate::target::{DfuTarget, Error, ErrorKind, Proof, Written};
 
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     /// Refuses what is too long.
@@ -142,6 +142,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             Step::Digest => {
                 let digest = &self.checked.digest;
                 self.stage = Stage::Staged;
+                self.proof = Proof::of(*digest);
                 if self.now.state() == State::Receiving {
                     self.now.set_state(State::Complete);
                     self.now.set_digest(digest);
