@@ -2,7 +2,9 @@
 
 use dfu_target::session::SessionError;
 use dfu_target::{Begun, ErrorKind, Update};
-use dfu_target_mcuboot::{Align, Config, ConfigError, Error, Mode, Refusal, RunningState, Slots, SwapType, Upgrade};
+use dfu_target_mcuboot::{
+    Align, Config, ConfigError, ConfirmError, Error, Mode, Refusal, RunningState, Slots, SwapType, Upgrade,
+};
 use dfu_testkit::boot;
 use dfu_testkit::device::{Board, Device, Failure, Release, Visit};
 use dfu_testkit::flash::Chip;
@@ -400,5 +402,50 @@ fn a_slot_in_any_state_is_taken_after_it_was_given_up() {
             drop(update);
             assert_eq!(boot(&device), 6, "{mode:?} {round}");
         }
+    }
+}
+
+#[test]
+fn a_first_word_that_was_cut_is_not_taken_for_an_image_that_waits() {
+    fn check<const W: usize>(mode: Mode) {
+        let board = Board::new(mode, SLOT).sectors(8).align(Align::A32);
+        let device = Device::<W, SECTOR, 1>::new(board);
+        device.install(&image(board, 1));
+        let _ = device.update(&Release::new(&image(board, 2)), &mut Visit::default()).unwrap();
+        // Half of it was written, and what was not reads as erased.
+        let word = device.target().start;
+        let half = W.max(4) / 2;
+        device.chip().sim().load(word + half as u32, &vec![0xff; half]);
+        for major in [2, 3] {
+            let _ = device.update(&Release::new(&image(board, major)), &mut Visit::default()).unwrap_or_else(|error| {
+                panic!("{mode:?}, words of {W}, version {major}: {error}");
+            });
+            if major == 2 {
+                device.withdraw().unwrap();
+            }
+        }
+        assert_eq!(device.boot().running.unwrap().version.major, 3);
+    }
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert, Mode::RamLoad, Mode::RamLoadRevert] {
+        check::<4>(mode);
+        check::<8>(mode);
+        check::<16>(mode);
+        check::<32>(mode);
+    }
+}
+
+#[test]
+fn a_torn_confirmation_is_not_written_over() {
+    for mode in [Mode::DirectXipRevert, Mode::RamLoadRevert] {
+        let board = board(mode);
+        let device = device(board);
+        update(&device, &image(board, 2)).unwrap();
+        assert_eq!(boot(&device), 2);
+        let image_ok = device.running().end - IMAGE_OK_AT as u32;
+        device.chip().sim().load(image_ok, &[0x55]);
+        let points = device.chip().sim().points();
+        assert_eq!(device.confirm(), Err(ConfirmError::Trailer));
+        assert_eq!(device.chip().sim().points(), points);
+        assert_eq!(boot(&device), 1, "the bootloader goes back");
     }
 }

@@ -78,6 +78,16 @@ impl Preflight<'_> {
     }
 }
 
+/// Whether a bootloader that chooses by version would look at an image with this header, and prefer it to the one that
+/// runs. A header that was cut while it was written is one that no bootloader looks at, as a rule.
+pub(crate) fn is_preferred(header: &Header, running: Option<Version>, slots: &Slots) -> bool {
+    let Flags { refused, needed } = slots.flags;
+    header.hashed_len() <= slots.max_image
+        && header.flags & refused == 0
+        && header.flags & needed == needed
+        && running.is_none_or(|running| header.version.beats(&running, slots.config.build_number))
+}
+
 /// Whether the RAM that the bootloader has for images holds one of this length, where it wants to be.
 fn fits_ram(header: &Header, len: u32, slots: &Slots) -> bool {
     let (start, size) = slots.config.ram;

@@ -95,7 +95,8 @@ pub enum VersionRule {
 }
 
 impl<'r, D: ImageHash> Rules<'r, D> {
-    /// Nothing is asked yet, but for the hash of this engine's kind: that of the bootloader.
+    /// Nothing is asked yet, but for the hash of this engine's kind: that of the bootloader, which is the hash in
+    /// KEYHASH, too. For pure signatures of `imgtool sign --pure` that is SHA-512.
     pub fn new(hash: D) -> Self {
         Self {
             version: VersionRule::Any,
@@ -188,7 +189,7 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
             KEYHASH => {
                 // MCUboot would compare what there is, be it nothing.
                 if usize::from(len) != D::KIND.bytes() {
-                    return if S::LONGEST > 0 { damaged } else { Ok(()) };
+                    return if S::LONGEST > 0 { Err(Refusal::Unsigned) } else { Ok(()) };
                 }
                 let mut hash = [0; LONGEST_VALUE];
                 self.found.key = self.keys.iter().position(|key| {

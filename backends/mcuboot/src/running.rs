@@ -139,7 +139,9 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
         match state {
             RunningState::Factory if chooses => {}
             RunningState::Factory | RunningState::Confirmed | RunningState::Reverted => return Ok(()),
+            // A word that was written is not written again.
             RunningState::Unknown => return Err(ConfirmError::Trailer),
+            RunningState::Trial if mark.image_ok == Flag::Bad => return Err(ConfirmError::Trailer),
             RunningState::Trial => {}
         }
         let config = self.place.as_ref().config;

@@ -7,6 +7,7 @@ use dfu_target::image::mcuboot::{HEADER_LEN, Header, Version};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::mark::{Flag, MAX_MARK, Mark, SwapType, read_mark};
+use crate::preflight::is_preferred;
 use crate::{Mode, RunningState, Slots};
 
 /// What both slots say together.
@@ -137,8 +138,7 @@ fn pending(slots: &Slots, running: &View, other: &View) -> Option<SwapType> {
     if !slots.mode().chooses() {
         return other.mark.asks();
     }
-    let beaten = |runs: Header| header.version.beats(&runs.version, slots.config.build_number);
-    if !running.header.is_none_or(beaten) {
+    if !is_preferred(&header, running.header.map(|runs| runs.version), slots) {
         return None;
     }
     match slots.mode() {

@@ -18,7 +18,8 @@ use crate::{Active, ConfigError, Error, HashKind, Slots, Verify};
 /// two, the one that does not run.
 ///
 /// `H` is a SHA-256 engine, `P` says where the slots are ([`Slots`]), `N` are the bytes of a buffer for odd chunks
-/// and for reading back: 128 or more, in whole words and reads; more is faster. `V` is what more is asked of an
+/// and for reading back: 128 or more, or as many as a signature has, in whole words and reads, and an erase unit at
+/// most; more is faster. `V` is what more is asked of an
 /// image ([`Verify`]).
 ///
 /// ```text

@@ -10,7 +10,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 
 use crate::check::Check;
 use crate::mark::{Found, IMAGE_OK, MAGIC_BLOCK, MAX_MARK, SWAP_INFO, SwapType};
-use crate::preflight::Preflight;
+use crate::preflight::{Preflight, is_preferred};
 use crate::{Active, Error, Refusal, Slots, Upgrade, Verify};
 
 /// All but the flash.
@@ -256,14 +256,14 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                     Found::Pending(_) | Found::Requested => true,
                     _ => !slots.mode().has_trailer(),
                 };
-                let rules = slots.config.build_number;
+                // All but the first word is this image's: that word was cut.
+                let held = slots.held as usize;
+                let torn = held < HEADER_LEN && bytes.get(held..HEADER_LEN) == self.head.get(held..);
                 let runs = self.active.version;
-                // One that the bootloader does not even look at is half written.
-                let wins = |header: &Header| {
-                    header.hashed_len() <= slots.max_image && runs.is_none_or(|runs| header.version.beats(&runs, rules))
-                };
                 match Header::parse(bytes) {
-                    Ok(header) if pending && wins(&header) => Found::Pending(SwapType::Test),
+                    Ok(header) if pending && !torn && is_preferred(&header, runs, slots) => {
+                        Found::Pending(SwapType::Test)
+                    }
                     _ => Found::Foreign,
                 }
             }
