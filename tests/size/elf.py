@@ -31,13 +31,19 @@ def sections(elf):
             yield found[1], int(found[2], 16), found[3]
 
 
-def functions(elf):
-    """Address, size and name of each function, by address. The lowest bit only says Thumb."""
-    found = {}
+def symbols(elf):
+    """Address, size and name of each function. The lowest bit only says Thumb; functions of the same code share one."""
     for line in readelf("-sW", elf):
         fields = line.split()
         if len(fields) == 8 and fields[3] == "FUNC" and fields[6] != "UND":
-            found.setdefault(int(fields[1], 16) & ~1, (int(fields[2], 0), fields[7]))
+            yield int(fields[1], 16) & ~1, int(fields[2], 0), fields[7]
+
+
+def functions(elf):
+    """The same by address, each once."""
+    found = {}
+    for address, length, name in symbols(elf):
+        found.setdefault(address, (length, name))
     return [(address, *rest) for address, rest in sorted(found.items())]
 
 
@@ -70,7 +76,7 @@ def answers(elf, prefix):
             where = {"address": int(found[1], 16), "offset": int(found[2], 16)}
     with open(elf, "rb") as file:
         image = file.read()
-    for address, _, name in functions(elf):
+    for address, _, name in sorted(symbols(elf), key=lambda symbol: symbol[2]):
         if name.startswith(prefix):
             at = address - where["address"] + where["offset"]
             if image[at : at + 4] == b"\x80\xb5\x6f\x46":  # push {r7, lr}; mov r7, sp

@@ -99,10 +99,12 @@ python3 elf.py answers "$elves/ram" ram_ | awk -v limit="$ram_limit" '
   part[1] == "state" {state += $2}
   part[1] == "future" && $2 > future {future = $2}
   part[1] == "http" {http += $2}
+  part[2] == "target" && $2 > target {target = $2}
   END {
     printf "%-20s %5d of %d\n", "together", state + future, limit
     printf "%-20s %5d\n\n", "with the download", state + http
-    exit state + future > limit || !state || !future
+    printf "%-20s %5d of 512\n\n", "largest target", target
+    exit state + future > limit || target > 512 || !state || !future || !target
   }' || failed=1
 
 "${build[@]}" --features panics

@@ -52,6 +52,8 @@ pub struct Rules<'r, D, S = Unsigned> {
     keys: &'r [&'r [u8]],
     scheme: S,
     hash: D,
+    /// The hash is over plain bytes that nobody has here.
+    encrypted: bool,
     found: Found,
 }
 
@@ -68,7 +70,7 @@ struct Found {
     counter: Option<u32>,
     vendor: bool,
     class: bool,
-    hash: Option<[u8; LONGEST_VALUE]>,
+    hash: bool,
     needs: heapless::Vec<Need, MAX_NEEDS>,
 }
 
@@ -108,6 +110,7 @@ impl<'r, D: ImageHash> Rules<'r, D> {
             keys: &[],
             scheme: Unsigned,
             hash,
+            encrypted: false,
             found: Found::NOTHING,
         }
     }
@@ -118,8 +121,8 @@ impl<'r, D: ImageHash> Rules<'r, D> {
         if keys.is_empty() || !keys.iter().all(|key| S::accepts(key)) {
             return Err(BadSignature);
         }
-        let Self { version, with_build, least, images, vendor, class, hash, found, .. } = self;
-        Ok(Rules { version, with_build, least, images, vendor, class, keys, scheme, hash, found })
+        let Self { version, with_build, least, images, vendor, class, hash, encrypted, found, .. } = self;
+        Ok(Rules { version, with_build, least, images, vendor, class, keys, scheme, hash, encrypted, found })
     }
 }
 
@@ -170,7 +173,7 @@ impl<'r, D, S> Rules<'r, D, S> {
 }
 
 impl<D, S> Rules<'_, D, S> {
-    /// The dependencies of the image that was read back last, 8 at the most.
+    /// The dependencies of the image that was read back last, 4 at the most.
     pub fn needs(&self) -> &[Need] {
         &self.found.needs
     }
@@ -232,8 +235,14 @@ impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
                 if filled != D::KIND.bytes() || protected {
                     return damaged;
                 }
-                if self.found.hash.replace(self.found.value).is_some() {
+                if core::mem::replace(&mut self.found.hash, true) {
                     return refused(TlvFault::Twice);
+                }
+                // All that it covers came before.
+                let mut hash = [0; LONGEST_VALUE];
+                self.hash.clone().finish(&mut hash);
+                if hash.get(..filled) != Some(value) && !self.encrypted {
+                    return Err(Refusal::Hash);
                 }
             }
             _ => {}
@@ -273,6 +282,7 @@ impl<D: ImageHash + Clone, S: Scheme> Verify for Rules<'_, D, S> {
     const HASH: HashKind = if S::PURE { HashKind::Pure } else { D::KIND };
 
     fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
+        self.encrypted = header.is_encrypted();
         let Some(running) = running else { return Ok(()) };
         let offered = header.version;
         let wanted = match self.version {
@@ -316,7 +326,7 @@ impl<D: ImageHash + Clone, S: Scheme> Verify for Rules<'_, D, S> {
         if self.class.is_some() && !found.class {
             return Err(Refusal::Class);
         }
-        if Self::HASH != HashKind::Sha256 && Self::HASH != HashKind::Pure && found.hash.is_none() {
+        if Self::HASH != HashKind::Sha256 && Self::HASH != HashKind::Pure && !found.hash {
             return Err(Refusal::NoHash);
         }
         if S::LONGEST > 0 && (found.signature.is_none() || found.pure != S::PURE) {
@@ -344,10 +354,6 @@ impl<D: ImageHash + Clone, S: Scheme> Verify for Rules<'_, D, S> {
             hash.iter_mut().zip(&sha256.0).for_each(|(to, from)| *to = *from);
         } else if !S::PURE {
             self.hash.finish(&mut hash);
-            let bytes = ..D::KIND.bytes();
-            if self.found.hash.as_ref().and_then(|found| found.get(bytes)) != hash.get(bytes) {
-                return Err(Refusal::Hash);
-            }
         }
         let Some(key) = self.found.signature.and_then(|(key, ..)| self.keys.get(key)) else { return Ok(false) };
         let hash = hash.get(..D::KIND.bytes()).unwrap_or(&[]);
@@ -367,7 +373,7 @@ impl Found {
         counter: None,
         vendor: false,
         class: false,
-        hash: None,
+        hash: false,
         needs: heapless::Vec::new(),
     };
 }
@@ -390,7 +396,7 @@ impl Scheme for Unsigned {
 }
 
 /// So many dependencies are looked at; an image with more of them is refused.
-const MAX_NEEDS: usize = 8;
+const MAX_NEEDS: usize = 4;
 
 /// The longest value that is looked at while the TLVs go by: a hash.
 const LONGEST_VALUE: usize = 64;

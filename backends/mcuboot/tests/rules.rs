@@ -187,6 +187,11 @@ fn an_encrypted_image_is_stored_and_said_to_be_unchecked() {
         };
         assert_eq!(result.0, Ok(Assurance::None));
     }
+    // A wide hash is over the plain bytes, too.
+    let mut image = fixture("sig-ed25519-sha512");
+    image[16] |= 0x4;
+    let config = MOVE.hash(HashKind::Sha512).encryption(Encryption::Aes128);
+    assert_eq!(judge(&image, config, None, Rules::new(Sha512::default())).0, Ok(Assurance::None));
 }
 
 #[test]

@@ -14,8 +14,17 @@ use support::slots::{SIZE, Slots};
 use support::{FIXTURES, Run, file, host, key, scratch};
 
 const MODES: [&str; 8] = ["scratch", "move", "offset", "overwrite", "xip", "xip-revert", "ramload", "ramload-revert"];
-/// Those that the test kit's boot model has.
-const MODELS: [(&str, Mode); 3] = [("scratch", Mode::Scratch), ("move", Mode::Move), ("overwrite", Mode::Overwrite)];
+/// What the test kit's boot model calls them.
+const MODELS: [(&str, Mode); 8] = [
+    ("scratch", Mode::Scratch),
+    ("move", Mode::Move),
+    ("offset", Mode::Offset),
+    ("overwrite", Mode::Overwrite),
+    ("xip", Mode::DirectXip),
+    ("xip-revert", Mode::DirectXipRevert),
+    ("ramload", Mode::RamLoad),
+    ("ramload-revert", Mode::RamLoadRevert),
+];
 
 fn image(major: u8, mode: &str) -> ImageBuilder {
     let image = ImageBuilder::new().version(major, 0, 0, 0).payload(2000 + 100 * usize::from(major));
@@ -75,12 +84,14 @@ fn mcuboot_runs_what_was_staged() {
                 ["--sector", "1024", "--write-size", &write_size, "--align", &align_text, "--erased", &erased_text];
             let slots = Slots::with("model", mode, &[&options[..], &["--max-sectors", "32"]].concat());
             slots.install(&image(1, mode).build());
+            assert_eq!(slots.run("confirm", &[]).code, 0);
             let run = slots.stage(&image(2, mode).build(), &[]);
             assert_eq!((run.code, run.err.as_str()), (0, ""), "{mode} {write} {align}");
             let mcuboot = Bootloader::new(model, write, 1024).max_align(align).sectors(32).erased_value(erased as u8);
             let [mut primary, mut secondary] = [&slots.primary, &slots.secondary].map(|path| fs::read(path).unwrap());
             let boot = mcuboot.boot(&mut primary, &mut secondary);
-            assert_eq!(boot.swapped, Some(SwapType::Test), "{mode} {write} {align}: {boot:?}");
+            let swapped = (!model.selects()).then_some(SwapType::Test);
+            assert_eq!(boot.swapped, swapped, "{mode} {write} {align}: {boot:?}");
             assert_eq!(boot.running.unwrap().version.major, 2);
         }
     }
@@ -123,10 +134,6 @@ fn a_cut_anywhere_leaves_what_runs_and_the_next_call_finishes() {
                     let boot = Bootloader::new(model, 8, 1024).boot(&mut primary, &mut secondary);
                     let major = boot.running.as_ref().unwrap().version.major;
                     assert!(major == 1 || operation == operations, "{mode} {torn} {at}: {boot:?}");
-                }
-                if torn == "half" && operation == operations && mode.starts_with(['x', 'r']) {
-                    // Half of the image's first word may look like a header, of which nobody knows that it was cut.
-                    continue;
                 }
                 let run = slots.stage(&new, &["--json"]);
                 assert_eq!(run.code, 0, "{mode} {torn} {at}: {}", run.err);
@@ -411,6 +418,7 @@ fn what_is_told_is_short_and_readable() {
 fn a_padded_file_is_not_written_over_the_trailer() {
     let padded = fs::read(format!("{FIXTURES}/slot-a8-test.bin")).unwrap();
     let run = installed("padded", "move").stage(&padded, &[]);
-    let reason = "error: the file is as long as the slot, with a trailer of its own: sign it without --pad\n";
+    let reason = "error: the image needs 32768 bytes, and this slot takes images of up to 27648: \
+                  it was signed with --pad, sign it without\n";
     assert_eq!((run.code, run.err.as_str()), (1, reason));
 }

@@ -8,10 +8,13 @@ use core::ops::ControlFlow;
 
 use dfu_size::{Clock, Engine, Flash, Net};
 use dfu_target::{ProgressLog, Session, Staged, Update, Verified};
-use dfu_target_mcuboot::{McubootTarget, Slots};
+use dfu_target_mcuboot::signature::Ed25519;
+use dfu_target_mcuboot::{McubootTarget, Rules, Slots};
 use fota_download::{Backoff, Http, download};
 
 type Target = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER>;
+/// With all that can be asked of an image, and a signature.
+type Ruled = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER, Rules<'static, Engine, Ed25519>>;
 type Log = ProgressLog<'static, Flash, RECORD>;
 type T = &'static mut Target;
 type S = &'static mut Log;
@@ -47,6 +50,7 @@ macro_rules! sizes {
 sizes! {
     ram_state_update: size_of::<Update<T, S>>();
     ram_state_target: size_of::<Target>() - BUFFER;
+    ram_rules_target: size_of::<Ruled>() - BUFFER;
     ram_state_log: size_of::<Log>() - RECORD;
     ram_future_begin: returned(&|update: &'static mut Update<T, S>| update.begin());
     ram_future_write: returned(&|session: &'static mut Session<'static, T, S>| session.write(&[]));

@@ -85,18 +85,20 @@ impl Job<'_> {
     }
 
     /// The update, as the application does it.
-    async fn update(&self, target: &mut Box<dyn DynDfuTarget + '_>) -> Outcome<()> {
+    async fn update(&self, target: &mut Box<dyn DynDfuTarget + '_>, room: u32) -> Outcome<()> {
         let digest = self.digest();
         let size = u32::try_from(self.image.len()).map_err(|_| Problem::refused("an image of more than 4 GiB"))?;
         let request = Request::of(digest).size(size).index(self.geometry.bootloader.index());
         let mut update = Update::new(target, NoProgress, request);
+        let is_padded = size == room;
+        let hint = if is_padded { ": it was signed with --pad, sign it without" } else { "" };
         let staged = match update.begin().await.map_err(Problem::refused)? {
             Begun::Staged(staged) => staged,
             Begun::Receiving(mut session) => {
                 // A target may ask for bytes a second time.
                 while let Some(rest) = self.image.get(session.offset() as usize..).filter(|rest| !rest.is_empty()) {
                     let piece = rest.chunks(self.chunk).next().unwrap_or(rest);
-                    session.write(piece).await.map_err(Problem::refused)?;
+                    session.write(piece).await.map_err(|error| Problem::refused(format!("{error}{hint}")))?;
                 }
                 session.finish().await.map_err(|failed| Problem::refused(failed.error()))?
             }
