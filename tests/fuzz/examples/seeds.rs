@@ -66,6 +66,11 @@ fn images() {
         ("none", plain().without_hash().build()),
         ("listed", plain().unprotected(0xa0, b"custom").build()),
     ];
+    // Another length than in the header; the hash is mended.
+    let both = plain().payload(20).protected(0xa0, &[0x07, 0x69, 44, 0]).unprotected(0x22, &[0; 4]).build();
+    for (name, length) in [("area-short", 8_u8), ("area-long", 14), ("area-none", 0)] {
+        save("image", name, &[&[0, 0, 0, 0, 0, 0, 0, 70, 33, 0], &both.clone().patched(54, &[length])[..]].concat());
+    }
     for (name, image) in refused {
         save("image", name, &[&[0, 0, 0, 0, 0, 0, 2, 70, 33, 0], &image[..]].concat());
     }
@@ -82,6 +87,8 @@ fn trailers() {
         ] {
             let front = [mode % 4, mode, mode / 3, mode & 1, 0, 0x0e, 3, 40, shapes];
             save("trailer", &format!("{name}-{mode}"), &[&front[..], &flags].concat());
+            let front = [mode % 4, mode, mode / 3, mode & 1, 0, 0x38, 3, 80, shapes];
+            save("trailer", &format!("{name}-{mode}-again"), &[&front[..], &flags].concat());
         }
     }
 }

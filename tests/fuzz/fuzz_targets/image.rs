@@ -12,12 +12,12 @@ use dfu_target::flash::Shared;
 use dfu_target::image::mcuboot::{Header, Version};
 use dfu_target::target::{Assurance, DfuTarget, Written};
 use dfu_target::{Image, ImageKind};
-use dfu_target_mcuboot::{Active, McubootTarget, Rules, RunningState, Sha512, Slots, Verify, VersionRule};
+use dfu_target_mcuboot::{Active, McubootTarget, Rules, RunningState, Slots, Verify, VersionRule};
 use dfu_testkit::boot::Slot;
 use dfu_testkit::plain::{Plain, Wanted};
 use dfu_testkit::poll::run;
 use libfuzzer_sys::fuzz_target;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 fuzz_target!(|data: &[u8]| {
     let mut bytes = Bytes(data);
@@ -71,7 +71,7 @@ fn device<const W: usize, const E: usize, const R: usize, const N: usize>(mut by
         1 | 5 => update::<W, E, R, N, _>(&board, course, &file, asked),
         2 | 6 => update::<W, E, R, N, _>(&board, course, &file, asked.signed(Toy::<false>::default(), &KEYS).unwrap()),
         3 => update::<W, E, R, N, _>(&board, course, &file, asked.signed(Toy::<true>::default(), &KEYS).unwrap()),
-        _ => update::<W, E, R, N, _>(&board, course, &file, Rules::new(Sha512::default())),
+        _ => update::<W, E, R, N, _>(&board, course, &file, Rules::new(dfu_target_mcuboot::Sha512::default())),
     };
     let plain = Plain::of(&file);
     let wanted = Wanted {
@@ -98,7 +98,7 @@ fn device<const W: usize, const E: usize, const R: usize, const N: usize>(mut by
         assert_eq!(assurance == Assurance::Signature, matches!(rules % 8, 2 | 3 | 6));
         check_rules(rules, &file, &plain);
     } else {
-        let hash = sha2::Sha512::digest(&file[..plain.hashed]);
+        let hash = Sha512::digest(&file[..plain.hashed]);
         assert!(plain.all(0x12).any(|tlv| file[tlv.value.clone()] == hash[..]));
     }
 }
@@ -148,24 +148,24 @@ fn check_rules(rules: u8, file: &[u8], plain: &Plain) {
     assert!(is_signed);
 }
 
-/// Makes the hash, the key's hash and the signature right where there is one, as a fuzzer never would.
+/// Makes the hash, the key's hash and the signature right where there seems to be one, as a fuzzer never would: also
+/// in an image that is wrong otherwise.
 fn mend(file: &mut [u8], key: &[u8], pure: bool) {
-    let Some(plain) = Plain::of(file) else { return };
-    let (image, rest) = file.split_at_mut(plain.hashed);
-    let hash = Sha256::digest(&*image);
-    let wide = sha2::Sha512::digest(&*image);
+    let Ok(header) = Header::parse(file) else { return };
+    let Some((image, rest)) = file.split_at_mut_checked(header.hashed_len() as usize) else { return };
+    let (hash, wide) = (Sha256::digest(&*image), Sha512::digest(&*image));
     let signature = if pure { Toy::<true>::sign(key, &hash, image) } else { Toy::<false>::sign(key, &hash, image) };
-    for tlv in plain.tlvs.iter().filter(|tlv| !tlv.protected) {
-        let value = &mut rest[tlv.value.start - plain.hashed..tlv.value.end - plain.hashed];
-        let right: &[u8] = match tlv.kind {
-            0x01 => &Sha256::digest(key),
-            0x10 => &hash,
-            0x12 => &wide,
-            0x21 => &signature,
-            _ => continue,
-        };
-        if value.len() == right.len() {
-            value.copy_from_slice(right);
+    let right: [(u16, &[u8]); 4] = [(0x01, &Sha256::digest(key)), (0x10, &hash), (0x12, &wide), (0x21, &signature)];
+    let mut at = 0;
+    while let Some((head, values)) = rest[at..].split_first_chunk_mut::<4>() {
+        let found = right.iter().find(|(kind, value)| {
+            let [low, high] = kind.to_le_bytes();
+            *head == [low, high, value.len() as u8, 0] && values.len() >= value.len()
+        });
+        at += 1;
+        if let Some((_, value)) = found {
+            values[..value.len()].copy_from_slice(value);
+            at += 3 + value.len();
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Any bytes at the end of both slots.
 //!
 //! What must hold: nothing panics; the mark is read as MCUboot reads it; `init` changes no byte; what asks for
-//! something is withdrawn by `withdraw`; and a slot in any state can be taken by `abort`, then `init`: then the image
-//! goes the whole way. A confirmation that worked keeps the image through the next boot.
+//! something is withdrawn by `withdraw`; and a slot in any state can be taken by `abort`, then `init`, or by `init`
+//! alone where nothing is pending: then the image goes the whole way. A confirmation that worked keeps the image through the next boot.
 #![no_main]
 
 use dfu_fuzz::{Board, Bytes, Ram};
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Region, Shared};
 use dfu_target::image::mcuboot::Version;
-use dfu_target::target::DfuTarget;
+use dfu_target::target::{DfuTarget, Written};
 use dfu_target::{Image, ImageKind};
 use dfu_target_mcuboot::{Active, Error, Flag, Mark, McubootTarget, Mode, Running, RunningState, Slots, SwapType};
 use dfu_testkit::boot::{self, Magic, Slot, State};
@@ -106,10 +106,22 @@ fn device<const W: usize, const E: usize, const R: usize, const N: usize>(mut by
         let [_, region] = shared.split(&board.layout());
         let mut target = target::<W, E, R, N>(&board, region);
         if options & 8 != 0 {
-            let _ = target.init(&offer, resume).await;
+            // As if this image had been stored up to there. What lies there is another one, or the same.
+            if let (Ok(wanted), true) = (target.init(&offer, resume).await, options & 16 != 0) {
+                target.write(&new[wanted as usize..]).await.or_else(closed).unwrap();
+                if let Ok(checked) = target.digest().await {
+                    let applied = target.apply(checked.assured().unwrap()).await;
+                    assert!(applied.is_ok() || matches!(applied, Err(Error::TornMark)), "{applied:?} {board:?}");
+                    if applied.is_ok() {
+                        return;
+                    }
+                }
+            }
         }
-        target.abort().await.unwrap();
-        assert_eq!(target.mark().await.unwrap().magic, Flag::Unset);
+        if options & 32 == 0 || first.is_err() {
+            target.abort().await.unwrap();
+            assert_eq!(target.mark().await.unwrap().magic, Flag::Unset);
+        }
         assert_eq!(target.init(&offer, 0).await, Ok(0), "{board:?}");
         target.write(&new).await.unwrap();
         let checked = target.digest().await.unwrap();
@@ -129,6 +141,11 @@ fn target<'a, const W: usize, const E: usize, const R: usize, const N: usize>(
 ) -> Target<'a, W, E, R, N> {
     let active = Active::new(RunningState::Confirmed, Some(RUNNING));
     McubootTarget::new(region, SoftSha256::default(), &board.slots, active).unwrap()
+}
+
+/// Of an image that is all there nothing more is taken.
+fn closed<E>(error: Error<E>) -> Result<Written, Error<E>> {
+    if matches!(error, Error::Closed) { Ok(Written::Committed(0)) } else { Err(error) }
 }
 
 /// Puts a trailer at the end of a slot: raw bytes, or the magic and flags between them.
