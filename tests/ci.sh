@@ -2,16 +2,18 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device fixtures readme test sweep
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device fixtures readme test sweep bench fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool.
-# What it could not get it names; the job is then left out (status 77), or fails where CI=true.
+# What it could not get it names; the job is then left out (status 77), or fails where CI=true. `bench` and `fuzz` are
+# left out there, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 target=thumbv8m.main-none-eabihf
 imgtool=2.5.0
+fuzzer=0.13.2
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
@@ -39,7 +41,7 @@ sets=(
   'fota-download:http,log'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 readme:3000 sweep:2400)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -53,6 +55,7 @@ job_fmt() {
   need_rust rustfmt
   run cargo fmt --all -- --check --color never
   run cargo fmt --manifest-path tests/size/Cargo.toml -- --check --color never
+  run cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check --color never
   local script
   for script in .ci/run tests/ci.sh tests/*/*.sh; do
     run bash -n "$script"
@@ -147,6 +150,19 @@ job_sweep() {
   run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep -- --nocapture
 }
 
+# What `digest` costs beyond its SHA-256.
+job_bench() {
+  need_rust
+  CI='' need valgrind valgrind
+  run tests/benches/digest.sh
+}
+
+# So often each, from the same random numbers: a longer run with others is for whoever has the time.
+job_fuzz() {
+  need_fuzzer
+  run tests/fuzz/run.sh 200000
+}
+
 job_all() {
   local logs entry job limit status began pid failed=() left_out=() times=()
   logs=$(mktemp -d)
@@ -236,6 +252,17 @@ need_rust() {
 }
 
 rustup_timely() { have rustup && run timeout 600 rustup "$@"; }
+
+need_fuzzer() {
+  local CI=
+  need_cargo
+  need c++ g++
+  cargo +nightly --version >/dev/null 2>&1 || rustup_timely toolchain install nightly --profile minimal ||
+    lack 'Rust nightly'
+  have cargo-fuzz || run timeout 600 cargo install --quiet --locked "cargo-fuzz@$fuzzer" --root "$tools" || true
+  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
+  have cargo-fuzz || lack "cargo-fuzz $fuzzer (crates.io)"
+}
 
 need_imgtool() {
   need python3 python3

@@ -1,0 +1,144 @@
+//! Writes the first inputs of each target into `corpus/`: imgtool's small images, images of every kind that rules
+//! ask for, and trailers and states of each mode.
+
+use std::fs;
+use std::path::Path;
+
+use dfu_testkit::fixture::Fixture;
+use dfu_testkit::image::{ImageBuilder, ImageFile, SEC_CNT, SHA256, Version};
+use sha2::{Digest, Sha512};
+
+fn main() {
+    images();
+    trailers();
+    states();
+    signatures();
+}
+
+/// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.
+fn images() {
+    let plain = || ImageBuilder::new().header_size(32).payload(60).version(2, 0, 0, 0);
+    let keyed = |builder: ImageBuilder| builder.unprotected(0x01, &[0; 32]).unprotected(0x21, &[0; 8]);
+    let ruled = plain()
+        .protected(SEC_CNT, &9_u32.to_le_bytes())
+        .protected(0x74, b"sixteen letters.")
+        .protected(0x75, b"sixteen letters.")
+        .needs(1, Version { major: 1, ..Version::default() });
+    let wide = |image: &ImageFile| Sha512::digest(&image[image.hashed()]).to_vec();
+    let once = plain().payload(30).build();
+    let images: [(&str, u8, ImageFile); 9] = [
+        ("plain", 0, plain().build()),
+        ("empty", 0, plain().payload(0).build()),
+        ("long", 0, plain().total_size(600).build()),
+        ("ram", 0, plain().flags(0x20).build()),
+        ("rules", 0x11, ruled.build()),
+        ("needs", 0x21, ruled.build()),
+        ("class", 0x31, ruled.build()),
+        ("signed", 2, keyed(ruled.clone()).build()),
+        ("wide", 7, plain().payload(30).unprotected(0x12, &wide(&once)).build()),
+    ];
+    for (nth, (name, rules, image)) in images.iter().enumerate() {
+        let mode = if *name == "ram" { 6 } else { nth as u8 % 4 };
+        save("image", name, &[&[nth as u8 % 3, mode, 0, 0, 0, *rules, 0, 70, 33, 3], &image[..]].concat());
+    }
+    let placed = plain().flags(0x20).load_addr(0x2000_0000).unprotected(0x22, &[0; 280]);
+    save("image", "placed", &[&[0, 6, 0, 32, 0, 0, 1, 70, 33, 3], &placed.build()[..]].concat());
+    let pure = keyed(plain()).unprotected(0x25, &[1]).build();
+    save("image", "pure", &[&[1, 0, 0, 8, 0, 3, 0, 70, 33, 0], &pure[..]].concat());
+    // What imgtool wrote behind a payload, behind a short one.
+    for name in ["tlv-all", "sig-rsa-2048", "sig-ed25519-pure"] {
+        let fixture = Fixture::named(name);
+        let bytes = fixture.bytes();
+        let number = |column| fixture.number(column) as usize;
+        let (header, payload) = (number("header_size"), number("payload_size"));
+        let mut short = bytes[..32].to_vec();
+        short[8..10].copy_from_slice(&32_u16.to_le_bytes());
+        short[12..16].copy_from_slice(&16_u32.to_le_bytes());
+        short.extend(&bytes[header..header + 16]);
+        short.extend(&bytes[header + payload..]);
+        assert!(short.len() < 1000, "{name} has {} bytes", short.len());
+        save("image", name, &[&[1, 0, 0, 8, 0, 0, 0, 70, 33, 0], &short[..]].concat());
+    }
+    let refused = [
+        ("twice", plain().unprotected(SHA256, &[1; 32]).build()),
+        ("longer", plain().build().extended(&[0xff])),
+        ("shorter", plain().build().truncated(120)),
+        ("none", plain().without_hash().build()),
+        ("listed", plain().unprotected(0xa0, b"custom").build()),
+    ];
+    // Another length than in the header; the hash is mended.
+    let both = plain().payload(20).protected(0xa0, &[0x07, 0x69, 44, 0]).unprotected(0x22, &[0; 4]).build();
+    for (name, length) in [("area-short", 8_u8), ("area-long", 14), ("area-none", 0)] {
+        save("image", name, &[&[0, 0, 0, 0, 0, 0, 0, 70, 33, 0], &both.clone().patched(54, &[length])[..]].concat());
+    }
+    for (name, image) in refused {
+        save("image", name, &[&[0, 0, 0, 0, 0, 0, 2, 70, 33, 0], &image[..]].concat());
+    }
+}
+
+/// Geometry, mode, align, options, a spare one; options, what is stored, from where on, shapes; then the flags.
+fn trailers() {
+    for mode in 0..8 {
+        for (name, shapes, flags) in [
+            ("blank", 0x00, [0xff; 6]),
+            ("request", 0x08, [0xff, 0xff, 2, 0xff, 0xff, 0xff]),
+            ("trial", 0x01, [0xff, 1, 2, 0xff, 0xff, 0xff]),
+            ("raw", 0x24, [0x55; 6]),
+        ] {
+            let front = [mode % 4, mode, mode / 3, mode & 1, 0, 0x0e, 3, 40, shapes];
+            save("trailer", &format!("{name}-{mode}"), &[&front[..], &flags].concat());
+            let front = [mode % 4, mode, mode / 3, mode & 1, 0, 0x38, 3, 80, shapes];
+            save("trailer", &format!("{name}-{mode}-again"), &[&front[..], &flags].concat());
+        }
+    }
+}
+
+/// Geometry, mode, align, options, a spare one; options; then slots: shape, version, magic, flags, place, noise.
+fn states() {
+    let (old, new) = ([2, 0x08, 2, 1, 1, 2, 0, 0], [2, 0x11, 2, 0, 0, 2, 0, 0]);
+    let (trial, empty) = ([2, 0x12, 2, 0, 1, 2, 0, 0], [0; 8]);
+    for mode in 0..8 {
+        for (name, first, second) in
+            [("pending", old, new), ("trial", trial, old), ("alone", old, empty), ("old", new, old)]
+        {
+            let front = [mode % 4, mode, mode / 3, 0, 0, mode & 3];
+            save("state", &format!("{name}-{mode}"), &[&front[..], &first, &second, &new].concat());
+        }
+    }
+}
+
+/// Scheme, what is spoilt of the key, how; a hash, and a signature.
+fn signatures() {
+    let signed = [
+        ("sig-ecdsa-p256", 0x22),
+        ("sig-ed25519", 0x24),
+        ("sig-ed25519-pure", 0x24),
+        ("sig-rsa-2048", 0x20),
+        ("sig-rsa-3072", 0x23),
+    ];
+    for (scheme, (name, kind)) in signed.into_iter().enumerate() {
+        let fixture = Fixture::named(name);
+        let tlvs = &fixture.bytes()[fixture.bytes().len() - fixture.number("tlv_size") as usize + 4..];
+        let mut tlvs = tlvs.to_vec();
+        loop {
+            let (found, len) = (u16::from_le_bytes([tlvs[0], tlvs[1]]), u16::from_le_bytes([tlvs[2], tlvs[3]]));
+            let value: Vec<u8> = tlvs.drain(..4 + usize::from(len)).skip(4).collect();
+            if found == kind {
+                // Over another hash.
+                save("signature", name, &[&[scheme as u8, 0, 0], &[7; 32][..], &value].concat());
+                save(
+                    "signature",
+                    &format!("{name}-key"),
+                    &[&[scheme as u8, 1, 0, 9, 1], &[7; 32][..], &value].concat(),
+                );
+                break;
+            }
+        }
+    }
+}
+
+fn save(target: &str, name: &str, bytes: &[u8]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    fs::create_dir_all(&folder).expect("a folder for the corpus");
+    fs::write(folder.join(name), bytes).expect("a file of the corpus");
+}
