@@ -449,3 +449,46 @@ fn a_torn_confirmation_is_not_written_over() {
         assert_eq!(boot(&device), 1, "the bootloader goes back");
     }
 }
+
+#[test]
+fn the_way_back_is_not_given_up_during_a_trial() {
+    for mode in MODES.into_iter().filter(|mode| mode.reverts()) {
+        let board = board(mode);
+        let device = device(board);
+        let largest = board.image().version(1, 0, 0, 0).total_size(device.slots().max_image() as usize).build();
+        device.install(&largest);
+        update(&device, &image(board, 2)).unwrap();
+        assert_eq!(boot(&device), 2);
+        let points = device.chip().sim().points();
+        assert_eq!(device.withdraw(), Err(Error::Trial), "{mode:?}");
+        {
+            let mut shared = device.share();
+            let (_, mut target, _) = device.open(&mut shared);
+            assert_eq!(run(dfu_target::DfuTarget::abort(&mut target)), Err(Error::Trial), "{mode:?}");
+        }
+        assert_eq!(device.chip().sim().points(), points);
+        assert_eq!(boot(&device), 1, "{mode:?}");
+        assert!(device.holds(device.running(), &largest));
+    }
+}
+
+#[test]
+fn what_mcuboots_own_calls_asked_for_is_pending_too() {
+    for mode in MODES.into_iter().filter(|mode| mode.has_trailer()) {
+        for permanent in [false, true] {
+            let board = board(mode);
+            let device = device(board);
+            let new = image(board, 2);
+            let start = device.slots().start() as usize;
+            device.chip().sim().edit(device.target(), |slot| {
+                slot.fill(0xff);
+                slot[start..start + new.len()].copy_from_slice(&new);
+                device.bootloader().mark_pending(slot, permanent).unwrap();
+            });
+            let error = update(&device, &image(board, 3)).unwrap_err();
+            assert!(matches!(error, SessionError::Target(Error::Pending(_))), "{mode:?} {permanent}: {error}");
+            device.withdraw().unwrap();
+            assert_eq!(boot(&device), 1, "{mode:?} {permanent}");
+        }
+    }
+}

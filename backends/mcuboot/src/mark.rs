@@ -3,7 +3,7 @@
 use dfu_target::flash::{Region, RegionError};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::{Slots, Upgrade};
+use crate::{Mode, Slots, Upgrade};
 
 /// What a slot's mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +56,20 @@ impl SwapType {
 }
 
 impl Mark {
-    /// What the mark in a secondary slot makes the bootloader do at the next reset, by MCUboot's table of swaps.
-    pub fn asks(&self) -> Option<SwapType> {
+    /// What the mark of the slot that does not run makes the bootloader do at the next reset, if an image is there:
+    /// by MCUboot's table of swaps; or, where it chooses by version, whether it lets the image run if it is higher.
+    pub fn asks(&self, mode: Mode) -> Option<SwapType> {
+        if !mode.has_trailer() {
+            return Some(SwapType::Permanent);
+        }
         match (self.magic, self.image_ok, self.copy_done) {
-            // Swap using offset alone, while it goes back; elsewhere MCUboot never leaves this.
-            (Flag::Set, Flag::Unset, Flag::Set) => Some(SwapType::Revert),
-            (Flag::Set, Flag::Unset, _) => Some(SwapType::Test),
             (Flag::Set, Flag::Set, _) => Some(SwapType::Permanent),
+            // It was chosen before and did not confirm itself: it will be erased.
+            (Flag::Set, _, Flag::Set) if mode.chooses() => None,
+            (Flag::Set, _, _) if mode.chooses() => Some(SwapType::Test),
+            // Going back, and cut in between.
+            (Flag::Set, Flag::Unset, Flag::Set) if matches!(mode, Mode::SwapOffset) => Some(SwapType::Revert),
+            (Flag::Set, Flag::Unset, _) => Some(SwapType::Test),
             _ => None,
         }
     }
@@ -173,10 +180,7 @@ impl Found {
         if requested == 0 {
             return Self::Requested;
         }
-        let mark = slots.read(bytes);
-        match mark.asks() {
-            // A slot that was chosen before is an old one, whatever became of it.
-            Some(_) if slots.mode().chooses() && mark.copy_done == Flag::Set => Self::Other,
+        match slots.read(bytes).asks(slots.mode()) {
             Some(swap) => Self::Pending(swap),
             None => Self::Other,
         }

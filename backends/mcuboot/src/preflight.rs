@@ -49,7 +49,8 @@ impl Preflight<'_> {
     pub(crate) fn check(&self, slots: &Slots) -> Result<(u32, u32), Refusal> {
         let Self { header, size, running, address } = *self;
         let (need, max) = (header.hashed_len().saturating_add(TLV_INFO_LEN), slots.max_image);
-        let (least, most) = size.map_or((need, max), |size| (size, size));
+        let room = ram_left(header, slots);
+        let (least, most) = size.map_or((need, max.min(room)), |size| (size, size));
         let unfit = header.flags & slots.flags.refused;
         let offered = header.version;
         Err(if least.max(need) > max {
@@ -60,7 +61,7 @@ impl Preflight<'_> {
             Refusal::Flags(unfit)
         } else if header.flags & slots.flags.needed != slots.flags.needed {
             Refusal::NotForRam
-        } else if matches!(slots.mode(), Mode::RamLoad | Mode::RamLoadRevert) && !fits_ram(header, least, slots) {
+        } else if least > room {
             Refusal::Ram { image: header.load_addr, size: least }
         } else if matches!(slots.mode(), Mode::DirectXip | Mode::DirectXipRevert)
             && header.flags & flags::ROM_FIXED != 0
@@ -88,9 +89,12 @@ pub(crate) fn is_preferred(header: &Header, running: Option<Version>, slots: &Sl
         && running.is_none_or(|running| header.version.beats(&running, slots.config.build_number))
 }
 
-/// Whether the RAM that the bootloader has for images holds one of this length, where it wants to be.
-fn fits_ram(header: &Header, len: u32, slots: &Slots) -> bool {
+/// How many bytes of RAM the bootloader has for this image, where it wants to be; no end of them where it does not
+/// run from RAM.
+fn ram_left(header: &Header, slots: &Slots) -> u32 {
+    if !matches!(slots.mode(), Mode::RamLoad | Mode::RamLoadRevert) {
+        return u32::MAX;
+    }
     let (start, size) = slots.config.ram;
-    let end = header.load_addr.checked_add(len);
-    header.load_addr >= start && end.is_some_and(|end| end <= start.saturating_add(size))
+    if header.load_addr < start { 0 } else { start.saturating_add(size).saturating_sub(header.load_addr) }
 }

@@ -6,9 +6,9 @@ use dfu_target::flash::{Region, RegionError, align_down};
 use dfu_target::image::mcuboot::{HEADER_LEN, Header, Version};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::mark::{Flag, MAX_MARK, Mark, SwapType, read_mark};
+use crate::mark::{MAX_MARK, Mark, SwapType, read_mark};
 use crate::preflight::is_preferred;
-use crate::{Mode, RunningState, Slots};
+use crate::{RunningState, Slots};
 
 /// What both slots say together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,15 +135,6 @@ impl Status {
 /// What the slot that does not run asks for.
 fn pending(slots: &Slots, running: &View, other: &View) -> Option<SwapType> {
     let header = other.header?;
-    if !slots.mode().chooses() {
-        return other.mark.asks();
-    }
-    if !is_preferred(&header, running.header.map(|runs| runs.version), slots) {
-        return None;
-    }
-    match slots.mode() {
-        Mode::DirectXip | Mode::RamLoad => Some(SwapType::Permanent),
-        // What was chosen before is an old image.
-        _ => other.mark.asks().filter(|_| other.mark.copy_done != Flag::Set),
-    }
+    let preferred = is_preferred(&header, running.header.map(|runs| runs.version), slots);
+    other.mark.asks(slots.mode()).filter(|_| preferred || !slots.mode().chooses())
 }

@@ -108,12 +108,16 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
     }
 
     /// Withdraws what is pending: the next reset changes nothing. What else the slot holds stays, but for what
-    /// shares a sector with the mark. Legal to repeat, and in any state of the slot.
+    /// shares a sector with the mark. Legal to repeat, and in any state of the slot; but refused while the running
+    /// image is on trial, when nothing is pending and the slot holds the way back.
     ///
     /// # Power and cancellation
     ///
     /// One sector is erased, or a few. A cut leaves it pending or withdrawn.
     pub async fn withdraw(&mut self) -> Result<(), Error<RegionError<F::Error>>> {
+        if !self.work.active.stays(&self.work.place.as_ref().config) {
+            return Err(Error::Trial);
+        }
         self.work.withdraw::<F>();
         let mut plan = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, Step::Clean, &[]);
         self.region.run(&mut plan).await.map_err(Error::Flash)
@@ -165,7 +169,7 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         self.call(Call::Apply(&proof, &mut applied)).await.map(|()| applied)
     }
 
-    /// Erases the trailer, then what holds the image's header.
+    /// Erases the trailer, then what holds the image's header. Refused during a trial, when that is the way back.
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
         self.call(Call::Abort)
     }

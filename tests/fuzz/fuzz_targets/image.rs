@@ -61,11 +61,6 @@ fn device<const W: usize, const E: usize, const R: usize, const N: usize>(mut by
         2 => asked.version(VersionRule::Newer).images(&OTHERS),
         _ => asked.vendor(&UUID).class(&UUID),
     };
-    // KNOWN: of an image whose length is not known before, the part that reaches out of the RAM is not seen.
-    let end = Header::parse(&file).map_or(0, |header| u64::from(header.load_addr)) + file.len() as u64;
-    if board.from_ram() && !course.knows_size && end > u64::from(board.ram.0) + u64::from(board.ram.1) {
-        return;
-    }
     let accepted = match rules % 8 {
         0 | 4 => update::<W, E, R, N, _>(&board, course, &file, ()),
         1 | 5 => update::<W, E, R, N, _>(&board, course, &file, asked),

@@ -191,7 +191,7 @@ fn read(board: &Board, slot: &[u8]) {
     });
     assert_eq!(swap, kind, "{board:?}");
     for len in [0, 1, 15, 16, 17, 24, 31, 32, 33, 40, 64, 96, 127, 128] {
-        let _ = board.slots.read(&slot[slot.len() - len..]).asks();
+        let _ = board.slots.read(&slot[slot.len() - len..]).asks(board.mode);
     }
 }
 

@@ -77,6 +77,8 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             }
             Call::Apply(proof, _) if self.digest.as_ref() == Some(proof.digest()) => (Step::Request, &[]),
             Call::Apply(..) => return self.fail(Error::NotChecked),
+            // It may hold the way back.
+            Call::Abort if !self.active.stays(&slots.config) => return self.fail(Error::Trial),
             Call::Abort => {
                 let unit = F::ERASE_SIZE as u32;
                 let from = slots.trailer_unit(unit);

@@ -181,9 +181,17 @@ impl Act for Withdrawing {
         before: &Before<'_>,
     ) -> Outcome<()> {
         let slots = device.slots;
-        let other = side(device.regions(), before.choice.other());
-        // To withdraw it matters not what runs.
-        let active = Active::new(RunningState::Confirmed, Some(Header::EMPTY.version));
+        let [primary, secondary] = device.regions();
+        let (running, other) = match before.choice.runs {
+            Side::Primary => (primary, secondary),
+            Side::Secondary => (secondary, primary),
+        };
+        let mut active =
+            Running::new(running, &slots).map_err(Problem::refused)?.active().await.map_err(Problem::refused)?;
+        if slots.config().mode().chooses() && active.version.is_none() {
+            // Nothing runs that could be on trial.
+            active = Active::new(RunningState::Confirmed, Some(Header::EMPTY.version));
+        }
         let target = McubootTarget::<_, _, _, N>::new(other, SoftSha256::default(), &slots, active);
         target.map_err(Problem::refused)?.withdraw().await.map_err(Problem::refused)
     }

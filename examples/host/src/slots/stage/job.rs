@@ -80,7 +80,8 @@ impl Job<'_> {
         if is_there && self.is_whole(&mut target).await? {
             return Ok(Done::Already);
         }
-        self.update(&mut target).await?;
+        let room = slots.sizes()[1].saturating_sub(slots.start());
+        self.update(&mut target, room).await?;
         Ok(Done::Staged)
     }
 
