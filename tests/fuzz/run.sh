@@ -10,6 +10,11 @@
 # Needs: rustup toolchain install nightly; cargo install --locked cargo-fuzz
 set -euo pipefail
 
+if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+  echo "needed: rustup toolchain install nightly; cargo install --locked cargo-fuzz" >&2
+  exit 1
+fi
+
 amount=${1:-200000}
 [ $# = 0 ] || shift
 targets=("$@")
