@@ -1,5 +1,6 @@
 //! A slot as a DFU target.
 
+mod plan;
 mod work;
 
 use dfu_target::flash::{Region, RegionError, Writer};
@@ -8,7 +9,8 @@ use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Wr
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use self::work::{Step, Work, WorkPlan, mark_read};
+use self::plan::{Step, WorkPlan, mark_read};
+use self::work::Work;
 use crate::check::Check;
 use crate::mark::{Found, Mark, read_mark};
 use crate::slots::mix;
