@@ -222,6 +222,11 @@ fn pitfall_8_the_way_back_is_not_erased_where_unconfirmed_images_are() {
         bare.chip().sim().load(bare.primary().start, &factory);
         assert_eq!(bare.state(), RunningState::Factory);
         assert_eq!(update(&bare, &image(board, 2)), Err(SessionError::Target(Error::Trial)));
+        // Where there is to be no way back, it is not needed.
+        let lasting = Small::new(board.upgrade(Upgrade::Permanent));
+        lasting.chip().sim().load(lasting.primary().start, &factory);
+        update(&lasting, &image(board, 2)).unwrap();
+        assert_eq!((boot(&lasting), boot(&lasting)), (2, 2));
         bare.confirm().unwrap();
         assert_eq!(bare.state(), RunningState::Confirmed);
         update(&bare, &image(board, 2)).unwrap();

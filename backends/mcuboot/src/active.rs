@@ -2,7 +2,7 @@
 
 use dfu_target::image::mcuboot::Version;
 
-use crate::{Config, Mode, RunningState};
+use crate::{Config, Mode, RunningState, Upgrade};
 
 /// What an update has to know of the image that runs: whether it stays, and its version.
 /// [`Running::active`](crate::Running::active) reads it; where the application cannot read its own slot, it says
@@ -26,8 +26,11 @@ impl Active {
     pub(crate) fn stays(&self, config: &Config) -> bool {
         match self.state {
             RunningState::Trial => !config.mode.reverts(),
-            // It would be erased at the way back.
-            RunningState::Factory => !matches!(config.mode, Mode::DirectXipRevert | Mode::RamLoadRevert),
+            // It would be erased at the way back, if there is to be one.
+            RunningState::Factory => {
+                let reverts = matches!(config.mode, Mode::DirectXipRevert | Mode::RamLoadRevert);
+                !reverts || matches!(config.upgrade, Upgrade::Permanent)
+            }
             _ => true,
         }
     }

@@ -15,8 +15,8 @@ pub enum Error<E> {
     Flash(E),
     /// The image is refused. Where its first bytes show why, no flash was changed.
     Refused(Refusal),
-    /// The running image is on trial, and the slot holds the way back. Nothing was changed: confirm it first, or
-    /// reset without.
+    /// The running image is on trial, and the slot holds the way back; or it comes from a programmer, unconfirmed, and
+    /// would be erased on the way back. Nothing was changed: confirm it first, or reset without.
     Trial,
     /// An image in the slot waits for the reset. Nothing was changed: reset, or withdraw it first.
     Pending(SwapType),
@@ -54,7 +54,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
         match self {
             Self::Flash(error) => write!(f, "flash error: {error:?}"),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Trial => f.write_str("the running image is on trial: confirm it before the next update"),
+            Self::Trial => f.write_str("the running image is not confirmed: confirm it before the next update"),
             Self::Pending(SwapType::Revert) => f.write_str("a swap back to the image in the slot is pending"),
             Self::Pending(_) => f.write_str("an image in the slot waits for the reset: reset, or withdraw it first"),
             Self::TornMark => f.write_str("the slot's trailer is half written: begin again to send the image's end"),

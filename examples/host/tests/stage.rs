@@ -161,7 +161,7 @@ fn the_slot_that_does_not_run_takes_the_image() {
                 slots.put(&bytes);
                 let run = slots.stage(&image(major + 1, mode).build(), &[]);
                 assert_eq!(run.code, 1, "{mode}: on trial");
-                assert!(run.err.contains("on trial: confirm it"), "{}", run.err);
+                assert!(run.err.contains("not confirmed: confirm it"), "{}", run.err);
                 assert_eq!(slots.run("confirm", &[]).code, 0);
             }
             let state = slots.state();

@@ -43,7 +43,7 @@ fn an_update_is_tried_and_confirmed_or_goes_back() {
         let run = slots.stage(&image(3), &[]);
         assert_eq!(
             (run.code, run.err.as_str()),
-            (1, "error: the running image is on trial: confirm it before the next update\n")
+            (1, "error: the running image is not confirmed: confirm it before the next update\n")
         );
         boot(&slots, mode);
         assert_eq!(state(&slots), says("reverted", "1.0.0+0"));
