@@ -7,7 +7,7 @@ use dfu_target_mcuboot::{
 };
 use dfu_testkit::boot;
 use dfu_testkit::device::{Board, Device, Failure, Release, Visit};
-use dfu_testkit::flash::Chip;
+use dfu_testkit::flash::{Chip, Cut};
 use dfu_testkit::image::ImageFile;
 use dfu_testkit::poll::run;
 
@@ -495,5 +495,36 @@ fn what_mcuboots_own_calls_asked_for_is_pending_too() {
             device.withdraw().unwrap();
             assert_eq!(boot(&device), 1, "{mode:?} {permanent}");
         }
+    }
+}
+
+#[test]
+fn a_confirmation_of_a_programmers_image_that_was_cut_is_finished_or_an_error() {
+    // These bootloaders erase an image without a whole magic at the next boot, also if nobody tried to confirm it.
+    for mode in [Mode::DirectXipRevert, Mode::RamLoadRevert] {
+        let board = board(mode);
+        let device = Small::new(board);
+        let factory = image(board, 1);
+        device.chip().sim().load(device.primary().start, &factory);
+        device.chip().sim().checkpoint();
+        let mut outcomes = [0; 2];
+        for point in 0.. {
+            device.chip().sim().rollback();
+            device.chip().sim().cut_after(point, Cut::Before);
+            if device.confirm().is_ok() {
+                break;
+            }
+            device.chip().sim().power_on();
+            let half = device.state() == RunningState::Unknown;
+            let again = device.confirm();
+            assert_eq!(again, if half { Err(ConfirmError::Trailer) } else { Ok(()) }, "{mode:?} {point}");
+            assert!(device.holds(device.primary(), &factory));
+            if !half {
+                assert_eq!(boot(&device), 1, "{mode:?}");
+            }
+            outcomes[usize::from(half)] += 1;
+        }
+        // Before image_ok and before the magic; and within the magic's words.
+        assert_eq!(outcomes, [2, 3], "{mode:?}");
     }
 }

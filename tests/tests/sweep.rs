@@ -150,6 +150,10 @@ fn a_pending_image_is_withdrawn_before_its_first_byte_changes() {
     withdraw(Scenario::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8)).maximal(2000));
     withdraw(Scenario::new(Board::new(Mode::SwapScratch, 5 * 1024).sectors(8)).maximal(2000));
     withdraw(Scenario::new(Board::new(Mode::OverwriteOnly, 5 * 1024).sectors(8).align(Align::A32)).maximal(2000));
+    withdraw(Scenario::new(Board::new(Mode::SwapOffset, 8 * 1024).sectors(8)).maximal(2000));
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert, Mode::RamLoad, Mode::RamLoadRevert] {
+        withdraw(Scenario::new(Board::new(mode, 5 * 1024).sectors(8)).maximal(2000));
+    }
 }
 
 #[test]
@@ -159,11 +163,15 @@ fn giving_an_update_up_survives_a_cut_anywhere() {
         Cut::ALL.into_iter().map(|cut| world.abort(cut)).sum()
     }
     let began = Instant::now();
-    let points = abort::<4>(Scenario::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8)).sizes(2000, 3000))
+    let mut points = abort::<4>(Scenario::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8)).sizes(2000, 3000))
         + abort::<8>(Scenario::new(Board::new(Mode::SwapScratch, 5 * 1024).sectors(8)).maximal(2000))
         + abort::<4>(
             Scenario::new(Board::new(Mode::OverwriteOnly, 5 * 1024).sectors(8).align(Align::A32)).maximal(2000),
         );
+    points += abort::<4>(Scenario::new(Board::new(Mode::SwapOffset, 8 * 1024).sectors(8)).maximal(2000));
+    for mode in [Mode::DirectXip, Mode::DirectXipRevert, Mode::RamLoad, Mode::RamLoadRevert] {
+        points += abort::<4>(Scenario::new(Board::new(mode, 5 * 1024).sectors(8)).sizes(2000, 3000));
+    }
     assert!(points > 100, "{points}");
     report(points, began, "giving up");
 }

@@ -130,7 +130,8 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
     /// # Power and cancellation
     ///
     /// One word is written: a cut in it leaves the image on trial or confirmed. Only where the bootloader chooses
-    /// between two slots and reverts, an image from a programmer gets the magic behind it, as the last word.
+    /// between two slots and reverts, an image from a programmer gets the magic as well, behind it. A cut within the
+    /// magic leaves [`ConfirmError::Trailer`], and an image that the bootloader erases, as it would have without.
     pub async fn confirm(&mut self) -> Result<(), ConfirmError<RegionError<F::Error>>> {
         let mode = self.place.as_ref().mode();
         let chooses = mode.chooses();

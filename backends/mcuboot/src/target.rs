@@ -171,7 +171,8 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         self.call(Call::Apply(&proof, &mut applied)).await.map(|()| applied)
     }
 
-    /// Erases the trailer, then what holds the image's header. Refused during a trial, when that is the way back.
+    /// Erases the trailer, then what holds the image's header; where the first word is kept back, the latter alone.
+    /// Refused during a trial, when that is the way back.
     fn abort(&mut self) -> impl Future<Output = Result<(), Self::Error>> {
         self.call(Call::Abort)
     }

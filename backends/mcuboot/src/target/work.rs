@@ -80,7 +80,8 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             Call::Abort if !self.active.stays(&slots.config) => return self.fail(Error::Trial),
             Call::Abort => {
                 let unit = F::ERASE_SIZE as u32;
-                let from = slots.trailer_unit(unit);
+                // Where the first word is what counts, it goes alone: a mark without an image asks for nothing.
+                let from = if slots.held > 0 { slots.secondary } else { slots.trailer_unit(unit) };
                 let to = slots.secondary.saturating_add(slots.start).saturating_add(unit);
                 self.close();
                 (self.unclean, self.clean_from) = (from, to);
@@ -145,7 +146,7 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
     pub(super) fn withdraw<F: NorFlash>(&mut self) {
         let slots = self.place.as_ref();
         let unit = F::ERASE_SIZE as u32;
-        let from = if slots.mode().has_trailer() { slots.mark_unit(unit) } else { slots.secondary };
+        let from = if slots.held > 0 { slots.secondary } else { slots.mark_unit(unit) };
         let to = slots.secondary.saturating_add(if slots.held > 0 { unit } else { 0 });
         self.close();
         (self.unclean, self.clean_from) = (from, to);
