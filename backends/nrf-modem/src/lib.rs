@@ -1,0 +1,7 @@
+#![no_std]
+#![doc = include_str!("../README.md")]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod port;
