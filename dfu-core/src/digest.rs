@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+#[cfg(feature = "sha2")]
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
+
 /// A SHA-256 value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
@@ -54,6 +57,16 @@ pub trait Sha256 {
     fn peek(&self) -> Option<Digest> {
         None
     }
+    /// The state after a whole number of 64-byte blocks: the eight words of FIPS 180-4 section 6.2, big-endian.
+    /// `None` where the engine cannot give it: then a stream that cannot be read back starts over after a reset.
+    fn midstate(&self) -> Option<[u8; 32]> {
+        None
+    }
+    /// Goes on from such a state, after `len` bytes of the message, a multiple of 64; whether it can.
+    fn resume(&mut self, midstate: &[u8; 32], len: u32) -> bool {
+        let _ = (midstate, len);
+        false
+    }
 }
 
 impl<T: Sha256> Sha256 for &mut T {
@@ -68,6 +81,12 @@ impl<T: Sha256> Sha256 for &mut T {
     }
     fn peek(&self) -> Option<Digest> {
         T::peek(self)
+    }
+    fn midstate(&self) -> Option<[u8; 32]> {
+        T::midstate(self)
+    }
+    fn resume(&mut self, midstate: &[u8; 32], len: u32) -> bool {
+        T::resume(self, midstate, len)
     }
 }
 
@@ -92,6 +111,28 @@ impl Sha256 for SoftSha256 {
     fn peek(&self) -> Option<Digest> {
         Some(Digest(sha2::Digest::finalize(self.0.clone()).into()))
     }
+    fn midstate(&self) -> Option<[u8; 32]> {
+        self.0.serialize().first_chunk().map(swapped)
+    }
+    fn resume(&mut self, midstate: &[u8; 32], len: u32) -> bool {
+        // The words, the number of blocks, and a buffer without a byte.
+        let mut state = SerializedState::<sha2::Sha256>::default();
+        let blocks = u64::from(len / 64).to_le_bytes();
+        let bytes = swapped(midstate).into_iter().chain(blocks);
+        state.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let engine = SerializableState::deserialize(&state);
+        let can = len.is_multiple_of(64) && engine.is_ok();
+        self.0 = engine.unwrap_or_default();
+        can
+    }
+}
+
+/// Words with their bytes in the other order.
+#[cfg(feature = "sha2")]
+fn swapped(words: &[u8; 32]) -> [u8; 32] {
+    let mut swapped = *words;
+    swapped.as_chunks_mut::<4>().0.iter_mut().for_each(|word| word.reverse());
+    swapped
 }
 
 #[cfg(test)]
@@ -123,6 +164,29 @@ mod tests {
             engine.update(b"bc");
             assert_eq!(engine.peek(), Digest::from_hex(HEX));
             assert_eq!(Some(engine.finish()), Digest::from_hex(HEX));
+        }
+    }
+
+    #[cfg(feature = "sha2")]
+    #[test]
+    fn the_software_engine_goes_on_from_its_midstate_alone() {
+        let bytes: std::vec::Vec<u8> = (0..1000_u32).map(|n| (n * 7) as u8).collect();
+        let mut whole = SoftSha256::default();
+        // FIPS 180-4 section 5.3.3: the state before the first block.
+        let first = "6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19";
+        assert_eq!(whole.midstate().map(Digest), Digest::from_hex(first));
+        whole.update(&bytes);
+        let wanted = whole.finish();
+        for at in (0..1000).step_by(64) {
+            let mut engine = SoftSha256::default();
+            engine.update(&bytes[..at]);
+            let midstate = engine.midstate().unwrap();
+            let mut other = SoftSha256::default();
+            other.update(b"leftover");
+            assert!(other.resume(&midstate, at as u32));
+            other.update(&bytes[at..]);
+            assert_eq!(other.finish(), wanted, "{at}");
+            assert!(!other.resume(&midstate, at as u32 + 1));
         }
     }
 }

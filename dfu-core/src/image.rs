@@ -70,6 +70,16 @@ pub struct Image<'a> {
     pub index: u8,
     /// Its first [`HEAD_LEN`] bytes, or all of it.
     pub head: &'a [u8],
+    /// What the target wanted kept with the offset to resume from: see [`keep`](crate::DfuTarget::keep). Zeros:
+    /// nothing.
+    pub kept: &'a [u8; 32],
+}
+
+impl Image<'static> {
+    /// An image of this kind of which nothing is known. Set what is.
+    pub const fn new(kind: ImageKind) -> Self {
+        Self { kind, size: None, index: 0, head: &[], kept: &[0; 32] }
+    }
 }
 
 /// What a target says to an image's first bytes.

@@ -33,8 +33,9 @@ use crate::image::{Image, ImageKind, Probe, sniff};
 ///
 /// Between two yields an implementation erases one erase unit or moves 4 KiB at the most.
 pub trait DfuTarget: ErrorType {
-    /// Backend, place, geometry and mode as one number: a resume must find the same.
-    fn identity(&self) -> u32;
+    /// Backend, place, geometry and mode as one number, for images of this kind and index: a resume must find the
+    /// same.
+    fn identity(&self, kind: ImageKind, index: u8) -> u32;
 
     /// Whether images of this kind, for this index, belong here. The index tells several MCUboot images
     /// (application, network core) apart.
@@ -60,6 +61,13 @@ pub trait DfuTarget: ErrorType {
     /// Takes the next bytes, all of them or none that count, and says how far the image is safe from a power
     /// cut now, or that it has to go on from an earlier offset.
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, Self::Error>;
+
+    /// What has to be known beside the offset that was promised last to go on from there after a reset:
+    /// [`Image::kept`] brings it back. A target that cannot read back what it wrote keeps the digest so far.
+    /// Zeros: nothing by now. `None`: nothing ever.
+    fn keep(&self) -> Option<&[u8; 32]> {
+        None
+    }
 
     /// Does one bounded piece of work ahead of the next bytes, an erase as a rule; `true`: more is left.
     /// Call it while the network is waited for. Not calling it costs time only.
@@ -179,8 +187,8 @@ impl<T: ErrorType> ErrorType for &mut T {
 }
 
 impl<T: DfuTarget> DfuTarget for &mut T {
-    fn identity(&self) -> u32 {
-        T::identity(self)
+    fn identity(&self, kind: ImageKind, index: u8) -> u32 {
+        T::identity(self, kind, index)
     }
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
         T::accepts(self, kind, index)
@@ -194,6 +202,9 @@ impl<T: DfuTarget> DfuTarget for &mut T {
     }
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<Written, Self::Error>> {
         T::write(self, bytes)
+    }
+    fn keep(&self) -> Option<&[u8; 32]> {
+        T::keep(self)
     }
     fn prepare(&mut self) -> impl Future<Output = Result<bool, Self::Error>> {
         T::prepare(self)

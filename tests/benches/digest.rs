@@ -75,7 +75,7 @@ fn target<const N: usize>(file: &[u8], times: usize) -> Vec<Duration> {
     let active = Active::new(RunningState::Confirmed, Some(Version { major: 1, minor: 0, revision: 0, build: 0 }));
     let mut target = McubootTarget::<_, _, _, N>::new(region, SoftSha256::default(), &SLOTS, active).unwrap();
     let size = file.len() as u32;
-    let image = Image { kind: ImageKind::Mcuboot, size: Some(size), index: 0, head: &file[..64] };
+    let image = Image { size: Some(size), head: &file[..64], ..Image::new(ImageKind::Mcuboot) };
     // It is all there already.
     assert_eq!(run(target.init(&image, size)), Ok(size));
     let took = |_| {

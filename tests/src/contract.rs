@@ -4,6 +4,8 @@ mod rig;
 
 pub use rig::{FlashRig, Rig};
 
+use std::collections::BTreeMap;
+
 use dfu_target::image::{HEAD_LEN, Image};
 use dfu_target::target::{Assurance, Checked, Written};
 use dfu_target::{DfuTarget, Digest, Error, ErrorKind, ErrorType, Probe};
@@ -31,18 +33,35 @@ pub fn contract<R: Rig>(rig: &R) {
 struct Run<'r, R: Rig> {
     rig: &'r R,
     target: R::Target,
+    /// What the target wanted kept with each offset that it promised.
+    kept: BTreeMap<u32, [u8; 32]>,
 }
 
 impl<'r, R: Rig> Run<'r, R> {
     /// On a place as it was delivered.
     fn fresh(rig: &'r R) -> Self {
         rig.restore();
-        Self::reset(rig)
+        rig.power_on();
+        Self { rig, target: rig.target(), kept: BTreeMap::new() }
     }
 
-    fn reset(rig: &'r R) -> Self {
-        rig.power_on();
-        Self { rig, target: rig.target() }
+    /// As after a reset.
+    fn reset(self) -> Self {
+        drop(self.target);
+        self.rig.power_on();
+        Self { target: self.rig.target(), ..self }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<Written, <R::Target as ErrorType>::Error> {
+        let written = run(self.target.write(bytes))?;
+        self.keep(written);
+        Ok(written)
+    }
+
+    fn keep(&mut self, written: Written) {
+        if let Written::Committed(durable) = written {
+            self.kept.insert(durable, self.target.keep().copied().unwrap_or_default());
+        }
     }
 
     fn try_init(&mut self, resume: u32) -> Result<u32, <R::Target as ErrorType>::Error> {
@@ -51,7 +70,8 @@ impl<'r, R: Rig> Run<'r, R> {
         let Probe::Taken(kind) = self.target.probe(head, self.rig.index()) else {
             panic!("the rig's image is refused")
         };
-        let image = Image { kind, size: Some(image.len() as u32), index: self.rig.index(), head };
+        let kept = self.kept.get(&resume).unwrap_or(&[0; 32]);
+        let image = Image { kind, size: Some(image.len() as u32), index: self.rig.index(), head, kept };
         let wanted = run(self.target.init(&image, resume))?;
         assert!(wanted <= resume, "wants bytes from {wanted}, later than {resume}");
         Ok(wanted)
@@ -71,7 +91,7 @@ impl<'r, R: Rig> Run<'r, R> {
         let image = self.rig.image();
         while (at as usize) < image.len() {
             let piece = &image[at as usize..image.len().min(at as usize + chunk)];
-            match run(self.target.write(piece))? {
+            match self.write(piece)? {
                 Written::Committed(durable) => {
                     at += piece.len() as u32;
                     assert!(durable <= at, "promises {durable} of {at} bytes");
@@ -95,6 +115,7 @@ impl<'r, R: Rig> Run<'r, R> {
     fn digest(&mut self) -> Checked {
         let checked = run(self.target.digest()).expect("the image is right");
         assert_eq!(checked.digest, sha256(self.rig.image()));
+        self.kept.insert(self.rig.image().len() as u32, checked.digest.0);
         assert!(self.rig.stored().starts_with(self.rig.image()), "it is stored bit for bit");
         checked
     }
@@ -112,9 +133,8 @@ fn says_what_it_takes<R: Rig>(rig: &R) {
     for head in [&[][..], &[0; 64], &[0xff; 64], b"<!DOCTYPE html>"] {
         assert!(matches!(run.target.probe(head, rig.index()), Probe::Refused(_)), "{head:x?}");
     }
-    let identity = run.target.identity();
-    drop(run);
-    assert_eq!(Run::reset(rig).target.identity(), identity, "a reset changes no identity");
+    let identity = run.target.identity(kind, rig.index());
+    assert_eq!(run.reset().target.identity(kind, rig.index()), identity, "a reset changes no identity");
 }
 
 fn refuses_without_a_trace<R: Rig>(rig: &R) {
@@ -124,7 +144,7 @@ fn refuses_without_a_trace<R: Rig>(rig: &R) {
         let mut run = Run::fresh(rig);
         let before = rig.operations();
         let Probe::Taken(kind) = run.target.probe(&head, rig.index()) else { continue };
-        let image = Image { kind, size, index: rig.index(), head: &head };
+        let image = Image { size, index: rig.index(), head: &head, ..Image::new(kind) };
         let error = crate::poll::run(run.target.init(&image, 0)).expect_err(&name);
         let kinds = [ErrorKind::Refused, ErrorKind::TooLarge, ErrorKind::Corrupt];
         assert!(kinds.contains(&error.kind()), "{name}: {error}");
@@ -183,14 +203,13 @@ fn resumes_from_any_promise<R: Rig>(rig: &R) {
             let (mut at, mut durable) = (from, 0);
             while durable < stop {
                 let piece = &image[at as usize..image.len().min(at as usize + 300)];
-                if let Written::Committed(now) = crate::poll::run(run.target.write(piece)).expect("writes work") {
+                if let Written::Committed(now) = run.write(piece).expect("writes work") {
                     durable = now;
                 }
                 at += piece.len() as u32;
             }
             if reset {
-                drop(run);
-                run = Run::reset(rig);
+                run = run.reset();
             }
             let wanted = run.init(stop);
             run.complete(wanted);
@@ -264,10 +283,9 @@ fn finds_an_image_complete_after_a_reset<R: Rig>(rig: &R) {
     let mut run = Run::fresh(rig);
     let from = run.init(0);
     let checked = run.complete(from);
-    drop(run);
     let before = rig.operations();
     for _ in 0..2 {
-        let mut run = Run::reset(rig);
+        run = run.reset();
         assert_eq!(run.init(size), size, "all of it is there");
         assert_eq!(run.digest(), checked);
     }
@@ -296,9 +314,8 @@ fn applies_what_was_proven_and_nothing_else<R: Rig>(rig: &R) {
     let before = rig.operations();
     let _ = apply(&mut run, right).expect("it can be repeated");
     assert_eq!(rig.operations(), before, "what is there is left as it is");
-    drop(run);
     // After a reset that did not run it.
-    let mut run = Run::reset(rig);
+    let mut run = run.reset();
     assert_eq!(run.init(rig.image().len() as u32), rig.image().len() as u32);
     Run::<R>::refuses_order(apply(&mut run, right), "apply before it was read back");
     run.digest();
@@ -308,7 +325,7 @@ fn applies_what_was_proven_and_nothing_else<R: Rig>(rig: &R) {
     let image = rig.image();
     let head = &image[..image.len().min(HEAD_LEN)];
     let Probe::Taken(kind) = run.target.probe(head, rig.index()) else { panic!("its own image is refused") };
-    let another = Image { kind, size: Some(image.len() as u32), index: rig.index(), head };
+    let another = Image { size: Some(image.len() as u32), index: rig.index(), head, ..Image::new(kind) };
     let error = crate::poll::run(run.target.init(&another, 0)).expect_err("an image waits there");
     assert_eq!(error.kind(), ErrorKind::Pending, "{error}");
     assert!(crate::poll::run(run.target.write(&image[..200])).is_err(), "it was refused");
@@ -338,7 +355,9 @@ fn survives_dropped_futures<R: Rig>(rig: &R) {
             left -= used;
             match result {
                 Some(written) => {
-                    if let Written::Committed(promised) = written.expect("writes work") {
+                    let written = written.expect("writes work");
+                    run.keep(written);
+                    if let Written::Committed(promised) = written {
                         durable = promised;
                     }
                     at += piece.len() as u32;

@@ -342,7 +342,7 @@ fn a_record_that_lies_never_brings_in_a_bad_image() {
     let identity = {
         let mut shared = device.share();
         let (_, target, _) = device.open(&mut shared);
-        dfu_target::DfuTarget::identity(&target)
+        dfu_target::DfuTarget::identity(&target, ImageKind::Mcuboot, 0)
     };
     let digest = *release.digest();
     let honest = Record {

@@ -32,7 +32,7 @@ fn judge(device: &Small, file: &[u8], size: Option<u32>) -> Result<Assurance, Re
         let mut shared = device.share();
         let (_, mut target, _) = device.open(&mut shared);
         let head = &file[..file.len().min(64)];
-        target.init(&Image { kind: ImageKind::Mcuboot, size, index: 0, head }, 0).await?;
+        target.init(&Image { size, head, ..Image::new(ImageKind::Mcuboot) }, 0).await?;
         for chunk in file.chunks(200) {
             target.write(chunk).await?;
         }
@@ -244,7 +244,7 @@ fn a_slot_full_of_anything_is_looked_at_and_taken() {
             assert_eq!(active, Active::new(device.active().state, device.active().version));
             assert_ne!(active.state, RunningState::Trial);
             let size = new.len() as u32;
-            let image = Image { kind: ImageKind::Mcuboot, size: Some(size), index: 0, head: &new[..64] };
+            let image = Image { size: Some(size), head: &new[..64], ..Image::new(ImageKind::Mcuboot) };
             run(async {
                 // As if all of it were there.
                 if target.init(&image, size).await.unwrap() == size {

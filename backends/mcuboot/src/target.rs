@@ -138,7 +138,7 @@ impl<F: NorFlash, H, P, const N: usize, V> ErrorType for McubootTarget<'_, F, H,
 impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarget
     for McubootTarget<'_, F, H, P, N, V>
 {
-    fn identity(&self) -> u32 {
+    fn identity(&self, _: ImageKind, _: u8) -> u32 {
         mix(self.work.place.as_ref().identity, self.region.start())
     }
 

@@ -40,7 +40,7 @@ fn judge(image: &[u8], config: Config, runs: Option<Version>, rules: impl Verify
     let engine = SoftSha256::default();
     let mut target = McubootTarget::<_, _, _, 512, _>::verifying(region, engine, &slots, active, rules).unwrap();
     let head = &image[..image.len().min(HEAD_LEN)];
-    let image_of = Image { kind: ImageKind::Mcuboot, size: Some(image.len() as u32), index: 0, head };
+    let image_of = Image { size: Some(image.len() as u32), head, ..Image::new(ImageKind::Mcuboot) };
     let result = block_on(async {
         target.init(&image_of, 0).await?;
         target.write(image).await?;

@@ -136,6 +136,11 @@ impl Progress {
         (self.state() != State::Receiving).then(|| Digest(array(&self.0, DIGEST)))
     }
 
+    /// What the target wanted kept with the offset; once all bytes are there, the digest.
+    pub fn kept(&self) -> &[u8; 32] {
+        self.0[DIGEST..HEAD].first_chunk().unwrap_or(&[0; 32])
+    }
+
     /// Whether the name, the index and the target's identity are the same.
     pub(crate) fn is_of_same(&self, other: &Self) -> bool {
         self.0[INDEX..DIGEST] == other.0[INDEX..DIGEST]
@@ -173,8 +178,8 @@ impl Progress {
         self.0[STATE] = state as u8;
     }
 
-    pub(crate) fn set_digest(&mut self, digest: &Digest) {
-        self.0[DIGEST..HEAD].copy_from_slice(&digest.0);
+    pub(crate) fn keep(&mut self, kept: &[u8; 32]) {
+        self.0[DIGEST..HEAD].copy_from_slice(kept);
     }
 
     /// How much of the head there is.
@@ -302,7 +307,7 @@ mod tests {
         progress.set_offset(0x2000);
         progress.take_head(&[0x3d, 0xb8, 0xf3, 0x96, 9]);
         progress.set_state(State::Complete);
-        progress.set_digest(&Digest([0x5a; 32]));
+        progress.keep(&[0x5a; 32]);
         progress
     }
 

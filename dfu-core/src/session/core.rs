@@ -80,8 +80,7 @@ enum Step<'a> {
 
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(super) fn new(target: T, store: S, request: Request) -> Self {
-        let Request { progress: mut now, size, save_every, digest } = request;
-        now.set_identity(target.identity());
+        let Request { progress: now, size, save_every, digest } = request;
         Self {
             target,
             store,
@@ -133,7 +132,13 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     }
                     Step::Init => {
                         let now = &self.now;
-                        image = Image { kind: now.kind(), size: now.size(), index: now.index(), head: now.head() };
+                        image = Image {
+                            kind: now.kind(),
+                            size: now.size(),
+                            index: now.index(),
+                            head: now.head(),
+                            kept: now.kept(),
+                        };
                         self.next = now.offset();
                         Call::Init(&image, &mut self.next)
                     }

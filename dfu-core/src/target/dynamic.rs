@@ -21,7 +21,7 @@ use crate::image::{Image, ImageKind, Probe};
 #[async_trait(?Send)]
 pub trait DynDfuTarget {
     /// [`DfuTarget::identity`].
-    fn identity(&self) -> u32;
+    fn identity(&self, kind: ImageKind, index: u8) -> u32;
     /// [`DfuTarget::accepts`].
     fn accepts(&self, kind: ImageKind, index: u8) -> bool;
     /// [`DfuTarget::probe`].
@@ -30,6 +30,8 @@ pub trait DynDfuTarget {
     async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, BoxedError>;
     /// [`DfuTarget::write`].
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError>;
+    /// [`DfuTarget::keep`].
+    fn keep(&self) -> Option<&[u8; 32]>;
     /// [`DfuTarget::prepare`].
     async fn prepare(&mut self) -> Result<bool, BoxedError>;
     /// [`DfuTarget::digest`].
@@ -46,8 +48,8 @@ where
     T: DfuTarget,
     T::Error: 'static,
 {
-    fn identity(&self) -> u32 {
-        DfuTarget::identity(self)
+    fn identity(&self, kind: ImageKind, index: u8) -> u32 {
+        DfuTarget::identity(self, kind, index)
     }
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
         DfuTarget::accepts(self, kind, index)
@@ -60,6 +62,9 @@ where
     }
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError> {
         DfuTarget::write(self, bytes).await.map_err(BoxedError::new)
+    }
+    fn keep(&self) -> Option<&[u8; 32]> {
+        DfuTarget::keep(self)
     }
     async fn prepare(&mut self) -> Result<bool, BoxedError> {
         DfuTarget::prepare(self).await.map_err(BoxedError::new)
@@ -80,8 +85,8 @@ impl ErrorType for Box<dyn DynDfuTarget + '_> {
 }
 
 impl DfuTarget for Box<dyn DynDfuTarget + '_> {
-    fn identity(&self) -> u32 {
-        (**self).identity()
+    fn identity(&self, kind: ImageKind, index: u8) -> u32 {
+        (**self).identity(kind, index)
     }
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
         (**self).accepts(kind, index)
@@ -94,6 +99,9 @@ impl DfuTarget for Box<dyn DynDfuTarget + '_> {
     }
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError> {
         (**self).write(bytes).await
+    }
+    fn keep(&self) -> Option<&[u8; 32]> {
+        (**self).keep()
     }
     async fn prepare(&mut self) -> Result<bool, BoxedError> {
         (**self).prepare().await

@@ -21,6 +21,8 @@ pub struct Checked {
 pub enum Assurance {
     /// Not at all: compare the digest with one you know.
     None,
+    /// Not here: what is to run it checks a signature first, and goes on with what it has where that is wrong.
+    Deferred,
     /// Against the hash that it carries: whole and unchanged, its origin not known.
     Hash,
     /// Against a signature by a known key.
@@ -33,7 +35,7 @@ impl Checked {
         (self.digest == *expected).then_some(Proof(self.digest))
     }
 
-    /// The proof, if the image's own evidence was checked.
+    /// The proof, if the image's own evidence was checked, or will be before anything depends on it.
     pub fn assured(&self) -> Result<Proof, NotAssured> {
         if self.assurance > Assurance::None { Ok(Proof(self.digest)) } else { Err(NotAssured) }
     }

@@ -34,8 +34,8 @@ impl<A: DfuTarget, B: DfuTarget> ErrorType for Select<A, B> {
 }
 
 impl<A: DfuTarget, B: DfuTarget> DfuTarget for Select<A, B> {
-    fn identity(&self) -> u32 {
-        self.a.identity().rotate_left(7) ^ self.b.identity()
+    fn identity(&self, kind: ImageKind, index: u8) -> u32 {
+        if self.a.accepts(kind, index) { self.a.identity(kind, index) } else { self.b.identity(kind, index) }
     }
 
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
@@ -64,6 +64,10 @@ impl<A: DfuTarget, B: DfuTarget> DfuTarget for Select<A, B> {
         } else {
             self.a.write(bytes).await.map_err(SelectError::First)
         }
+    }
+
+    fn keep(&self) -> Option<&[u8; 32]> {
+        if self.second { self.b.keep() } else { self.a.keep() }
     }
 
     async fn prepare(&mut self) -> Result<bool, Self::Error> {

@@ -228,7 +228,7 @@ impl ErrorType for Ram {
 }
 
 impl DfuTarget for Ram {
-    fn identity(&self) -> u32 {
+    fn identity(&self, _: ImageKind, _: u8) -> u32 {
         1
     }
 

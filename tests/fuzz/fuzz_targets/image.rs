@@ -205,7 +205,7 @@ async fn receive<const W: usize, const E: usize, const R: usize, const N: usize,
 ) -> Option<Assurance> {
     let size = course.knows_size.then_some(file.len() as u32);
     let head = &file[..file.len().min(64)];
-    let offer = Image { kind: ImageKind::Mcuboot, size, index: 0, head };
+    let offer = Image { size, head, ..Image::new(ImageKind::Mcuboot) };
     let active = Active::new(RunningState::Confirmed, Some(RUNNING));
     let (mut at, mut chunks) = (0, 0_u32);
     loop {

@@ -68,7 +68,7 @@ fn device<const W: usize, const E: usize, const R: usize, const N: usize>(mut by
     // The new image's side. In whatever state the running one is, it is confirmed from here on.
     board.install(&mut flash.cells[..board.primary], &board.image(2, 40));
     let new = board.image(3, 1 + usize::from(resume));
-    let offer = Image { kind: ImageKind::Mcuboot, size: Some(new.len() as u32), index: 0, head: &new[..64] };
+    let offer = Image { size: Some(new.len() as u32), head: &new[..64], ..Image::new(ImageKind::Mcuboot) };
     let asked_before = asked(&board, &flash.cells);
     let resume = u32::from(resume).min(new.len() as u32);
     let mut seen = flash.clone();

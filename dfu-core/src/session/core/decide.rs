@@ -65,7 +65,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             return Ok(Step::Done);
         }
         match self.target.probe(self.now.head(), self.now.index()) {
-            Probe::Taken(kind) => self.now.set_kind(kind),
+            Probe::Taken(kind) => {
+                self.now.set_kind(kind);
+                self.now.set_identity(self.target.identity(kind, self.now.index()));
+            }
             Probe::Refused(Some(kind)) => return Err(SessionError::NotTaken(kind)),
             Probe::Refused(None) => return Err(SessionError::Unknown),
         }
@@ -76,9 +79,9 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     #[inline(never)] // Less code than inside the state machine that calls it.
     pub(super) fn loaded(&mut self, found: Option<&Progress>) {
         self.stage = Stage::Head;
-        if let Some(found) = found
-            && self.continues(found)
-        {
+        let Some(found) = found else { return };
+        self.now.set_identity(self.target.identity(found.kind(), self.now.index()));
+        if self.continues(found) {
             self.stage = Stage::Found;
             self.saved = Some(found.offset());
             self.now = found.clone();
@@ -145,7 +148,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 self.proof = Proof::of(*digest);
                 if self.now.state() == State::Receiving {
                     self.now.set_state(State::Complete);
-                    self.now.set_digest(digest);
+                    self.now.keep(&digest.0);
                     self.now.set_size(Some(self.next));
                     self.now.set_offset(self.next);
                     self.saved = None;
@@ -170,6 +173,9 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             Written::Committed(durable) => {
                 let durable = durable.min(self.next);
                 self.now.set_offset(durable);
+                if let Some(kept) = self.target.keep() {
+                    self.now.keep(kept);
+                }
                 self.written = Written::Committed(durable);
             }
             Written::Rewind(wanted) => {

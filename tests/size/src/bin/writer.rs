@@ -30,7 +30,7 @@ async fn writer() -> Option<()> {
     let mut shared = Shared::new(Flash);
     let [slot] = shared.split(&MAP);
     let mut target = McubootTarget::<_, _, _, 128>::new(slot, Engine, Board, dfu_size::active()).ok()?;
-    let image = Image { kind: ImageKind::Mcuboot, size: black_box(Some(0x8000)), index: 0, head: dfu_size::bytes() };
+    let image = Image { size: black_box(Some(0x8000)), head: dfu_size::bytes(), ..Image::new(ImageKind::Mcuboot) };
     let from = target.init(&image, black_box(0)).await.ok()?;
     for _ in black_box(from)..64 {
         target.write(dfu_size::bytes()).await.ok()?;

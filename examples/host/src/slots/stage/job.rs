@@ -144,7 +144,7 @@ impl Job<'_> {
         let size = self.image.len() as u32;
         let head = self.image.get(..HEAD_LEN).unwrap_or(self.image);
         let index = self.geometry.bootloader.index();
-        let image = Image { kind: ImageKind::Mcuboot, size: Some(size), index, head };
+        let image = Image { size: Some(size), index, head, ..Image::new(ImageKind::Mcuboot) };
         let offset = DfuTarget::init(target, &image, size).await.map_err(Problem::refused)?;
         if offset < size {
             return Ok(false);
