@@ -4,4 +4,9 @@
 #[cfg(test)]
 extern crate std;
 
+mod delta;
+mod outcome;
 pub mod port;
+
+pub use delta::{CHUNK, DeltaError, DeltaPolicy, ModemDelta, Settled};
+pub use outcome::{Outcome, Runs};
