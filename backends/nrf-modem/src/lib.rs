@@ -5,3 +5,6 @@
 extern crate std;
 
 pub mod port;
+mod wrapper;
+
+pub use wrapper::{Segment, Segments, Wrapper, WrapperError};
