@@ -122,8 +122,10 @@ job_device() {
 }
 
 job_fixtures() {
+  need openssl openssl
   need_imgtool
   run tests/fixtures/make.sh --check
+  run tests/fixtures/modem.py --check
 }
 
 # The two commands that the README tells newcomers to type, as they stand there.

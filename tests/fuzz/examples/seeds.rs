@@ -13,6 +13,7 @@ fn main() {
     trailers();
     states();
     signatures();
+    wrappers();
 }
 
 /// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.
@@ -135,6 +136,23 @@ fn signatures() {
             }
         }
     }
+}
+
+/// How much is mended, where it is cut, what follows; then the bytes.
+fn wrappers() {
+    let wrapper = include_bytes!("../../fixtures/modem-full.wrapper");
+    // In front of the payload is its head, behind it the signature.
+    let payload = &wrapper[10..wrapper.len() - 259];
+    // In front of the numbers are the manifest's head, two numbers, the hash, the list's own head and that of its string.
+    let numbers = &payload[40..];
+    save("wrapper", "whole", &[&[0, 0, 0, 0], &wrapper[..]].concat());
+    save("wrapper", "whole-behind", &[&[0, 100, 0, 4], &wrapper[..]].concat());
+    save("wrapper", "payload", &[&[1, 80, 0, 0], payload].concat());
+    save("wrapper", "numbers", &[&[2, 60, 0, 0, 10], numbers].concat());
+    let other = [0x18, 0x40, 0x10, 0x18, 0x50, 0x10, 0x18, 0x48, 8];
+    save("wrapper", "three", &[&[2, 60, 0, 1, 8, 0, 16], &other[..]].concat());
+    save("wrapper", "lists", &[&[3, 9, 0, 0], &[0xff; 600][..]].concat());
+    save("wrapper", "none", &[0, 0, 0, 0]);
 }
 
 fn save(target: &str, name: &str, bytes: &[u8]) {
