@@ -5,10 +5,14 @@
 extern crate std;
 
 mod delta;
+mod direct;
+mod full;
 mod outcome;
 pub mod port;
 mod wrapper;
 
 pub use delta::{CHUNK, DeltaError, DeltaPolicy, ModemDelta, Settled};
+pub use direct::{DirectError, ModemFullDirect};
+pub use full::{FullError, FullPolicy, ModemFull, Phase, Program, Recovered, Start};
 pub use outcome::{Outcome, Runs};
 pub use wrapper::{Segment, Segments, Wrapper, WrapperError};
