@@ -4,6 +4,7 @@
 
 use core::panic::PanicInfo;
 
+use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
 use dfu_target_nrf_modem::libmodem::{BootloaderMode, NormalMode, SharedMemory, start};
 use dfu_target_nrf_modem::port::{Bootloader, Delta, Fault, Offset, Range};
@@ -28,23 +29,30 @@ fn IPC() {
 
 #[entry]
 fn main() -> ! {
-    let Ok(mut bootloader) = BootloaderMode::new(MEMORY.init(SharedMemory::new())) else { stop() };
-    // A full update waits, or the modem did not come up before: it stays off.
+    let Ok(mut bootloader) = BootloaderMode::new(MEMORY.init(SharedMemory::new())) else { halt() };
+    // The modem stays off where a full update waits for it, or where it was not able to start before.
     if is_full_update_due() {
         start::hold_back();
     }
     match nrf_modem::init_with_custom_layout_core(MemoryLayout::default()) {
-        Ok(()) if delta_update(&mut NormalMode::new()).is_ok() => {}
-        // Now -EIO, or -EPERM as it was held back. Also right where it runs and has something else to do.
-        _ => _ = full_update(&mut bootloader),
+        // By now it has installed a delta, if one was scheduled, and `start::outcome` tells how that went.
+        Ok(()) => _ = delta_update(&mut NormalMode::new()),
+        // -EAGAIN: the voltage is too low, and nothing is wrong.
+        Err(nrf_modem::Error::NrfError(-11)) => wait(),
+        // -EPERM: held back. -EIO: the modem does not start; after a reset in the midst of things it may yet do.
+        Err(_) => _ = full_update(&mut bootloader),
     }
-    // After a delta as after a full update, the modem starts with the chip.
-    cortex_m::peripheral::SCB::sys_reset()
+    // Whatever was done: the modem starts with the chip.
+    SCB::sys_reset()
 }
 // README: end
 
+/// The other way to name the memory: where nrf-modem, with a part of 0x2018 bytes for what it receives, had that.
+// SAFETY: not used by anything, this is compiled and no more.
+const _: BootloaderMode = unsafe { BootloaderMode::at::<{ 0x2001_0000 + 0x4e8 + 0x2000 }>() };
+
 fn is_full_update_due() -> bool {
-    // Something that is not known before it runs.
+    // Something that is not known before it runs; a firmware looks into its store.
     start::outcome().is_some_and(|outcome| outcome.needs_full_update())
 }
 
@@ -74,13 +82,17 @@ fn full_update(modem: &mut impl Bootloader) -> Result<(), Fault> {
     modem.stop()
 }
 
-fn stop() -> ! {
+fn wait() {
+    cortex_m::asm::delay(64_000_000);
+}
+
+fn halt() -> ! {
     loop {
-        cortex_m::asm::udf();
+        cortex_m::asm::wfi();
     }
 }
 
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
-    cortex_m::peripheral::SCB::sys_reset()
+    SCB::sys_reset()
 }
