@@ -15,9 +15,13 @@
 //! [`Errno::Perm`](crate::port::Errno::Perm) before it touches anything.
 //!
 //! - **One start a reset.** `nrf-modem` starts the modem once, and what it keeps does not survive a second
-//!   `nrf_modem_init`. After a full update, and to have a delta installed, reset the chip.
-//! - **Not from an interrupt.** All calls block until the IPC interrupt has come. From an interrupt executor, use
-//!   `os-irq` of `nrf-modem`.
+//!   `nrf_modem_init`. After a full update, and to have a delta installed, reset the chip; a modem that runs gets
+//!   `AT+CFUN=0` before.
+//! - **Not every error of `nrf_modem::init` asks for a full update.** -11 (EAGAIN) is too low a voltage: try again. -5
+//!   (EIO) is a modem at fault, though it was also seen after a reset in the midst of its work with its flash: reset
+//!   once more before that is believed.
+//! - **Not from an interrupt.** Most calls block until the IPC interrupt has come, and in an interrupt `nrf-modem` does
+//!   not let them wait. For an interrupt executor it has `os-irq`.
 //! - **A fault panics.** While the modem runs normally, `nrf-modem` answers a fault of it with a panic, out of the IPC
 //!   interrupt. A firmware that is to mend its modem has to come back from there with a reset, and then leave the start
 //!   of the modem out: `start::hold_back`.

@@ -36,7 +36,11 @@ fn main() -> ! {
     }
     match nrf_modem::init_with_custom_layout_core(MemoryLayout::default()) {
         // By now it has installed a delta, if one was scheduled, and `start::outcome` tells how that went.
-        Ok(()) => _ = delta_update(&mut NormalMode::new()),
+        Ok(()) => {
+            _ = delta_update(&mut NormalMode::new());
+            // The modem keeps what it knows of the network.
+            _ = nrf_modem::send_at_blocking::<0>("AT+CFUN=0");
+        }
         // -EAGAIN: the voltage is too low, and nothing is wrong.
         Err(nrf_modem::Error::NrfError(-11)) => wait(),
         // -EPERM: held back. -EIO: the modem does not start; after a reset in the midst of things it may yet do.
