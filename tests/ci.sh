@@ -2,7 +2,8 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device fixtures readme test sweep bench fuzz
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem fixtures readme test sweep bench
+#                        fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool.
 # What it could not get it names; the job is then left out (status 77), or fails where CI=true. `bench` and `fuzz` are
@@ -41,7 +42,7 @@ sets=(
   'fota-download:http,log'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 readme:3000 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -56,6 +57,7 @@ job_fmt() {
   run cargo fmt --all -- --check --color never
   run cargo fmt --manifest-path tests/size/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check --color never
+  run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
   local script
   for script in .ci/run tests/ci.sh tests/*/*.sh; do
     run bash -n "$script"
@@ -119,6 +121,23 @@ job_device() {
   need_rust '' "$target"
   need qemu-system-arm qemu-system-arm
   run tests/size/device.sh
+}
+
+# The port over the real modem library, which is for the chip alone and needs more to be built than all else does.
+job_modem() {
+  need_rust clippy "$target"
+  need_rust llvm-tools
+  need_libclang
+  need arm-none-eabi-gcc gcc-arm-none-eabi
+  need_newlib
+  local chip set
+  for chip in nrf9160 nrf9120; do
+    for set in "libmodem,$chip" "libmodem,$chip,os-sleep,wrap-init,defmt"; do
+      run cargo clippy "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" -- -D warnings
+    done
+  done
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
+  run tests/libmodem/run.sh
 }
 
 job_fixtures() {
@@ -248,12 +267,26 @@ need_rust() {
     '') ;;
     rustfmt) cargo fmt --version >/dev/null 2>&1 || rustup_timely component add rustfmt || lack rustfmt ;;
     clippy) cargo clippy --version >/dev/null 2>&1 || rustup_timely component add clippy || lack clippy ;;
+    llvm-tools) [ -x "$(rustc --print target-libdir)/../bin/llvm-objcopy" ] || rustup_timely component add llvm-tools ||
+      lack llvm-tools ;;
   esac
   [ -z "${2-}" ] || [ -d "$(rustc --print target-libdir --target "$2")" ] || rustup_timely target add "$2" ||
     lack "the target $2 (rustup target add $2)"
 }
 
 rustup_timely() { have rustup && run timeout 600 rustup "$@"; }
+
+# For bindgen. Where it is elsewhere, LIBCLANG_PATH says so.
+need_libclang() {
+  [ -z "${LIBCLANG_PATH-}" ] || return 0
+  compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || apt_install libclang-dev || lack 'libclang (apt package libclang-dev)'
+}
+
+# The headers of C's library, for tinyrlibc.
+need_newlib() {
+  echo '#include <stdio.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 || apt_install libnewlib-arm-none-eabi ||
+    lack 'newlib (apt package libnewlib-arm-none-eabi)'
+}
 
 need_fuzzer() {
   local CI=
@@ -289,7 +322,7 @@ need_peers() {
 # ------------------------------------------------------------------------------------------------------------------
 
 if ! declare -F "job_${1-}" >/dev/null; then
-  sed -n '2,8s/^# \{0,1\}//p' tests/ci.sh
+  sed -n '2,9s/^# \{0,1\}//p' tests/ci.sh
   exit 2
 fi
 "job_$1"

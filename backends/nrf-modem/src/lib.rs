@@ -7,6 +7,10 @@ extern crate std;
 mod delta;
 mod direct;
 mod full;
+// On the host only its parts that need no modem, for their tests.
+#[cfg(any(test, all(feature = "libmodem", target_arch = "arm", target_os = "none")))]
+#[allow(unsafe_code, reason = "the modem library is C")]
+pub mod libmodem;
 mod outcome;
 pub mod port;
 mod wrapper;

@@ -75,3 +75,19 @@ impl fmt::Display for Outcome {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_own_meaning() {
+        use Outcome::*;
+        assert_eq!((Outcome::from_raw(0x0550_0001), Updated.runs()), (Updated, Runs::New));
+        let refused = [InternalError, HardwareError, AuthError, UuidError, VoltageLow, Other(0x0440_0006)];
+        let runs = [Runs::Nothing, Runs::Nothing, Runs::Old, Runs::Old, Runs::Old, Runs::Unknown];
+        for (raw, (outcome, runs)) in (0x0440_0001..).zip(refused.into_iter().zip(runs)) {
+            assert_eq!((Outcome::from_raw(raw), outcome.runs()), (outcome, runs));
+        }
+    }
+}
