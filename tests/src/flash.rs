@@ -12,6 +12,8 @@ pub use chip::Chip;
 pub use cut::{Cut, Tear};
 pub use meter::{Counts, Timing};
 
+pub(crate) use cut::tear_word;
+
 use core::fmt;
 use core::ops::Range;
 use std::time::Duration;

@@ -6,6 +6,7 @@ pub mod device;
 pub mod fixture;
 pub mod flash;
 pub mod image;
+pub mod modem;
 pub mod plain;
 pub mod poll;
 pub mod record;

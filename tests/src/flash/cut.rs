@@ -57,7 +57,7 @@ pub(super) struct Planned {
 }
 
 /// Programs part of a word: `cells` holds what was there and goes towards `wanted`.
-pub(super) fn tear_word(cells: &mut [u8], wanted: impl Fn(usize) -> u8, tear: Tear, rng: &mut fastrand::Rng) {
+pub(crate) fn tear_word(cells: &mut [u8], wanted: impl Fn(usize) -> u8, tear: Tear, rng: &mut fastrand::Rng) {
     let bits = cells.len() * 8;
     let done = match tear {
         Tear::Front => 0..bits / 2,

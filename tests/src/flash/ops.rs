@@ -159,6 +159,14 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         }
     }
 
+    /// A point of something else on the same supply, and the cut that hits it.
+    pub(crate) fn foreign_point(&mut self) -> Option<Cut> {
+        let (done, cut) = self.until_cut(1);
+        self.state.counts.points += done as u64;
+        self.state.powered = cut.is_none();
+        cut
+    }
+
     fn end(&mut self, cut: Option<Cut>) -> Result<(), SimError> {
         self.state.powered = cut.is_none();
         self.is_on()
