@@ -72,7 +72,9 @@ enum Stage {
     Closed,
     /// The target takes bytes.
     Open,
-    /// The modem has all of them.
+    /// The modem has all of them, and had before.
+    Whole,
+    /// And the digest was asked for.
     Complete,
 }
 
@@ -191,7 +193,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             Some(Offset::At(held)) if resume > 0 && (resume..=size).contains(&held) && *image.kept != [0; 32] => {
                 if is_complete && held == size {
                     self.digest = Digest(*image.kept);
-                    self.stage = Stage::Complete;
+                    self.stage = Stage::Whole;
                     self.received = size;
                     Area::Ready
                 } else if !is_complete && self.engine.resume(image.kept, resume) {
@@ -389,7 +391,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
     /// The digest of the bytes as they came: the modem cannot be read back. What it says of its own offset is compared
     /// with the size, and its signature check comes with the update.
     async fn digest(&mut self) -> Result<Checked, DeltaError> {
-        if self.stage != Stage::Complete {
+        if !matches!(self.stage, Stage::Whole | Stage::Complete) {
             let (have, need) = (self.received, if self.is_size_known { self.size } else { self.received.max(1) });
             if have < need {
                 return Err(DeltaError::Truncated { have, need });
@@ -404,9 +406,9 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
                 return Err(DeltaError::Lost { offset, have });
             }
             self.digest = self.engine.finish();
-            self.stage = Stage::Complete;
             self.restarts = 0;
         }
+        self.stage = Stage::Complete;
         Ok(Checked { digest: self.digest, assurance: Assurance::Deferred })
     }
 
