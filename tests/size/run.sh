@@ -10,6 +10,8 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    14330 12288
+modem-delta 9999 3072
+modem-full  9999 6144
 '
 # The signature schemes, likewise. The crates that most of them are made with contain panics which no input reaches
 # but the linker cannot see that; those without such a crate are held to the rule.

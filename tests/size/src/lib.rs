@@ -4,10 +4,12 @@
 
 mod engine;
 mod flash;
+mod modem;
 mod wire;
 
 pub use engine::Engine;
 pub use flash::Flash;
+pub use modem::Modem;
 pub use wire::{Clock, Net, Wire};
 
 use core::future::Future;

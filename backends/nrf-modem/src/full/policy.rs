@@ -11,9 +11,9 @@ pub trait FullPolicy {
         true
     }
 
-    /// Called after each piece of work, with the bytes done so far and those of the whole phase: a place for a progress
-    /// bar, and for a watchdog. A piece is what one call of the modem takes; [`Phase::Verifying`] is one, and can take
-    /// minutes.
+    /// Called after each piece of work, with how far in the file that is and the file's length: a place for a progress
+    /// bar, and for a watchdog. A piece is what one call of the modem takes; [`Phase::Verifying`] is one, told of before
+    /// and after as 0 and 1 of 1, and can take minutes.
     fn progress(&mut self, phase: Phase, done: u32, total: u32) {
         let _ = (phase, done, total);
     }
@@ -39,7 +39,7 @@ pub enum Phase {
     Checking,
     /// The loader is given to the modem.
     Loader,
-    /// The modem checks the signature. Called before that, and after.
+    /// The modem checks the signature.
     Verifying,
     /// The modem's flash is programmed.
     Programming,

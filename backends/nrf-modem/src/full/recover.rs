@@ -1,12 +1,12 @@
 //! At boot: programs the modem from what is staged, as often as it takes.
 
-use dfu_target::flash::{RegionError, yield_now};
+use dfu_target::flash::RegionError;
 use dfu_target::{Digest, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::marker::{Marker, Stage as Marked};
-use super::{FullError, FullPolicy, ModemFull, Phase, Stage};
-use crate::Segment;
+use super::plan::{Goal, Step};
+use super::{FullError, FullPolicy, ModemFull, Phase};
 use crate::port::{Bootloader, Errno, Fault, Range};
 
 /// What is known of the modem when [`recover`](ModemFull::recover) is called.
@@ -97,129 +97,121 @@ impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, 
         program: &Program<'_>,
         buffer: &mut [u8],
     ) -> Result<Recovered, FullError<RegionError<F::Error>>> {
-        self.stage = Stage::Closed;
-        let marker = self.staging.marker().await?;
-        self.found = marker;
+        let job = Job { modem, program, pieces: buffer, start, nth: 0, address: 0, verdict: None, begun: false };
+        self.core.outcome = Recovered::Nothing;
+        self.run(Goal::Recover(job), Step::Look).await.map(|()| self.core.outcome)
+    }
+}
+
+/// Programming a modem: all but the flash. Dropping it ends the modem's bootloader mode.
+pub(super) struct Job<'w> {
+    modem: &'w mut dyn Bootloader,
+    program: &'w Program<'w>,
+    pub(super) pieces: &'w mut [u8],
+    start: Start,
+    /// Which segment, and where the next piece of it goes.
+    pub(super) nth: usize,
+    pub(super) address: u32,
+    /// Why it fails, when the marker says so.
+    verdict: Option<Verdict>,
+    begun: bool,
+}
+
+/// Why a file is not programmed, or not well.
+#[derive(Clone, Copy)]
+enum Verdict {
+    Refused(Fault),
+    Mismatch(Digest),
+}
+
+impl Job<'_> {
+    /// What becomes of it if there is nothing to program.
+    pub(super) fn decide(&self, marker: &Marker) -> Option<Recovered> {
         let again = marker.rounds < MOST_ROUNDS;
-        match marker.stage {
-            Marked::Verified | Marked::Programming => {}
-            Marked::Mismatch if again => {}
-            Marked::Done if start != Start::Failed => return Ok(Recovered::Nothing),
-            Marked::Done if again => {}
-            Marked::None | Marked::Refused if start == Start::Failed => return Ok(Recovered::NoRemedy),
-            Marked::None | Marked::Refused => return Ok(Recovered::Nothing),
-            Marked::Done | Marked::Mismatch if start == Start::Worked => return Ok(Recovered::Nothing),
-            Marked::Done | Marked::Mismatch => return Ok(Recovered::GaveUp),
-        }
-        if buffer.len() < LEAST_BUFFER.max(F::READ_SIZE.saturating_mul(2)) {
-            return Err(FullError::Buffer);
-        }
-        if self.staging.hash(&mut self.engine, &mut self.policy, 0, marker.size).await? != marker.digest {
-            return Err(FullError::Damaged);
-        }
-        let result = self.program(modem, marker, program, buffer).await;
-        let _ = modem.stop();
-        result
+        Some(match marker.stage {
+            Marked::Verified | Marked::Programming => return None,
+            Marked::Mismatch if again => return None,
+            Marked::Done if again && self.start == Start::Failed => return None,
+            Marked::None | Marked::Refused if self.start == Start::Failed => Recovered::NoRemedy,
+            Marked::Done if self.start == Start::Failed => Recovered::GaveUp,
+            Marked::Mismatch if self.start != Start::Worked => Recovered::GaveUp,
+            _ => Recovered::Nothing,
+        })
     }
 
-    async fn program<B: Bootloader>(
+    pub(super) fn begin(&mut self) -> Result<(), Fault> {
+        self.begun = true;
+        self.modem.start()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        if self.nth == 0 { Phase::Loader } else { Phase::Programming }
+    }
+
+    /// Gives the modem these of the bytes that were read.
+    pub(super) fn give(&mut self, bytes: core::ops::Range<usize>) -> Result<(), Fault> {
+        let piece = self.pieces.get(bytes).unwrap_or_default();
+        let address = self.address;
+        self.address = address.wrapping_add(piece.len() as u32);
+        if self.nth == 0 { self.modem.bl_write(piece) } else { self.modem.fw_write(address, piece) }
+    }
+
+    /// The loader is there. The marker that is to be written before the modem's flash is touched.
+    pub(super) fn loaded(
         &mut self,
-        modem: &mut B,
-        marker: Marker,
-        program: &Program<'_>,
-        buffer: &mut [u8],
-    ) -> Result<Recovered, FullError<RegionError<F::Error>>> {
-        let (mut job, loader) = match self.staging.wrapper().await? {
-            Ok(wrapper) => {
-                let loader = wrapper.segments().next().unwrap_or(Segment { address: 0, len: 0 });
-                (Job { at: wrapper.len(), done: 0, total: loader.len, phase: Phase::Loader }, loader)
-            }
-            Err(error) => return Err(FullError::Wrapper(error)),
-        };
-        modem.start()?;
-        self.give(modem, &mut job, loader, buffer).await?;
-        modem.update()?;
-        if program.verify {
-            self.policy.progress(Phase::Verifying, 0, 1);
-            let verdict = match self.staging.wrapper().await? {
-                Ok(wrapper) => modem.verify(wrapper.as_bytes()),
-                Err(error) => return Err(FullError::Wrapper(error)),
-            };
-            self.policy.progress(Phase::Verifying, 1, 1);
+        found: &Marker,
+        wrapper: &[u8],
+        policy: &mut dyn FullPolicy,
+    ) -> Result<Marker, Fault> {
+        self.modem.update()?;
+        if self.program.verify {
+            policy.progress(Phase::Verifying, 0, 1);
+            let verdict = self.modem.verify(wrapper);
+            policy.progress(Phase::Verifying, 1, 1);
             match verdict {
                 Ok(()) => {}
                 // Nothing was programmed since the modem last was whole.
                 Err(fault @ Fault::Errno(Errno::Perm | Errno::NoExec))
-                    if matches!(marker.stage, Marked::Verified | Marked::Done) =>
+                    if matches!(found.stage, Marked::Verified | Marked::Done) =>
                 {
-                    self.staging.mark(&marker.then(Marked::Refused)).await?;
-                    return Err(FullError::Refused(fault));
+                    self.verdict = Some(Verdict::Refused(fault));
+                    return Ok(found.then(Marked::Refused));
                 }
-                Err(fault) => return Err(fault.into()),
+                Err(fault) => return Err(fault),
             }
         }
-        self.staging.mark(&marker.then(Marked::Programming)).await?;
-        job = Job { done: 0, total: marker.size.saturating_sub(job.at), phase: Phase::Programming, ..job };
-        let mut nth = 1;
-        while let Some(segment) = self.segment(nth).await? {
-            self.give(modem, &mut job, segment, buffer).await?;
-            nth = nth.saturating_add(1);
-        }
-        modem.update()?;
-        if let Some((ranges, expected)) = program.expected {
-            let found = modem.digest(ranges)?;
-            if found != expected {
-                self.staging.mark(&marker.then(Marked::Mismatch)).await?;
-                return Err(FullError::Mismatch { found });
-            }
-        }
-        self.staging.mark(&marker.then(Marked::Done)).await?;
-        Ok(Recovered::Programmed)
+        Ok(found.then(Marked::Programming))
     }
 
-    /// A segment of the staged file.
-    async fn segment(&mut self, nth: usize) -> Result<Option<Segment>, FullError<RegionError<F::Error>>> {
-        match self.staging.wrapper().await? {
-            Ok(wrapper) => Ok(wrapper.segments().nth(nth)),
-            Err(error) => Err(FullError::Wrapper(error)),
+    /// The last segment is there. The marker that says how that went.
+    pub(super) fn finished(&mut self, found: &Marker) -> Result<Marker, Fault> {
+        self.modem.update()?;
+        if let Some((ranges, expected)) = self.program.expected {
+            let digest = self.modem.digest(ranges)?;
+            if digest != expected {
+                self.verdict = Some(Verdict::Mismatch(digest));
+                return Ok(found.then(Marked::Mismatch));
+            }
         }
+        Ok(found.then(Marked::Done))
     }
 
-    /// Gives a segment to the modem, piece by piece.
-    async fn give<B: Bootloader>(
-        &mut self,
-        modem: &mut B,
-        job: &mut Job,
-        segment: Segment,
-        buffer: &mut [u8],
-    ) -> Result<(), FullError<RegionError<F::Error>>> {
-        let end = job.at.saturating_add(segment.len);
-        let mut address = segment.address;
-        while job.at < end {
-            let piece = self.staging.read(job.at, end, buffer).await?;
-            match job.phase {
-                Phase::Loader => modem.bl_write(piece)?,
-                _ => modem.fw_write(address, piece)?,
-            }
-            let len = piece.len() as u32;
-            job.at = job.at.saturating_add(len.max(1));
-            job.done = job.done.saturating_add(len);
-            address = address.wrapping_add(len);
-            self.policy.progress(job.phase, job.done, job.total);
-            yield_now().await;
+    /// A marker is written: whether segments follow.
+    pub(super) fn marked<E>(&mut self, marker: &Marker) -> Result<bool, FullError<E>> {
+        match self.verdict {
+            Some(Verdict::Refused(fault)) => Err(FullError::Refused(fault)),
+            Some(Verdict::Mismatch(found)) => Err(FullError::Mismatch { found }),
+            None if marker.stage == Marked::Programming => Ok(true),
+            None => Ok(false),
         }
-        Ok(())
     }
 }
 
-/// Less than this is no piece for a modem.
-const LEAST_BUFFER: usize = 64;
-
-/// Where programming stands.
-struct Job {
-    /// In the staged file.
-    at: u32,
-    done: u32,
-    total: u32,
-    phase: Phase,
+impl Drop for Job<'_> {
+    fn drop(&mut self) {
+        if self.begun {
+            // Whatever it says: the chip is reset, or the next start begins anew.
+            let _ = self.modem.stop();
+        }
+    }
 }
