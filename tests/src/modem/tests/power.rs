@@ -82,6 +82,10 @@ fn an_erase_that_power_cuts_leaves_the_area_dirty() {
             _ => (Offset::Dirty, None),
         };
         assert_eq!((modem.stored(), modem.scheduled()), wanted, "{cut:?}");
+        modem.reload(&ModemState { scheduled: None, ..modem.save() });
+        modem.start_normal().unwrap();
+        let updates = modem.delta().update();
+        assert_eq!(updates, if cut == Cut::Before { Ok(()) } else { code(Code::IncompleteData) }, "{cut:?}");
     }
     // A reset while the modem erases.
     let modem = normal();
