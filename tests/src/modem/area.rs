@@ -15,10 +15,10 @@ pub(super) struct Area {
     /// What ran before the update that the area holds was installed: the way back.
     pub(super) previous: Option<Uuid>,
     pub(super) scheduled: Option<Scheduled>,
-    /// From here on: what no reset survives. Whether the memory for writing is reserved.
-    pub(super) held: bool,
-    /// What the port remembers having asked for.
+    /// Whether an update or rollback was asked for, as the port remembers until a reset of the chip.
     pub(super) asked: bool,
+    /// Whether the memory for writing is reserved. Like an erase, it ends with the mode.
+    pub(super) held: bool,
     erasing: Option<Erasing>,
 }
 
@@ -36,15 +36,15 @@ impl Area {
             dirty: false,
             previous: None,
             scheduled: None,
-            held: false,
             asked: false,
+            held: false,
             erasing: None,
         }
     }
 
     /// An erase that was under way stays where it was: the area is dirty.
     pub(super) fn forget_ram(&mut self) {
-        (self.held, self.asked, self.erasing) = (false, false, None);
+        (self.held, self.erasing) = (false, None);
     }
 
     pub(super) fn offset(&self) -> Offset {

@@ -6,8 +6,7 @@ use super::call::{Done, Step};
 use super::{FakeModem, Inner, Mode, Scheduled};
 
 /// What an update or rollback came to, as the modem library's `dfu_handler` gets it.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome;
+pub enum Outcome {}
 
 impl Outcome {
     /// The new firmware runs.

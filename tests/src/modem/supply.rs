@@ -1,13 +1,12 @@
 //! The power of a modem: its own, or that of a flash beside it.
 
-use core::fmt::Debug;
 use std::rc::Rc;
 
 use super::FakeModem;
 use crate::flash::{Chip, Cut};
 
 /// What counts points and fails at one of them. A flash does; the modem's own supply is that of a flash of no size.
-pub(super) trait Supply: Debug {
+pub(super) trait Supply {
     fn is_on(&self) -> bool;
     fn on(&self);
     fn cut_after(&self, points: u64, cut: Cut);
@@ -72,6 +71,7 @@ impl FakeModem {
     pub fn power_on(&self) {
         let mut inner = self.inner();
         inner.forget_ram();
+        inner.area.asked = false;
         inner.script.forget_failures();
         inner.supply.on();
     }

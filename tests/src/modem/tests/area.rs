@@ -106,6 +106,20 @@ fn a_delta_is_judged_as_soon_as_its_front_is_there() {
 }
 
 #[test]
+fn the_write_that_completes_a_field_is_the_one_that_is_refused() {
+    let file = DeltaFile::new(uuid(2), uuid(1)).build();
+    for (bytes, wanted) in [(&b"01234567"[..], Code::InvalidHeader), (&file[..44], Code::InvalidUuid)] {
+        let modem = normal();
+        let mut port = modem.delta();
+        port.write_init().unwrap();
+        let (last, front) = bytes.split_last().unwrap();
+        port.write(front).unwrap();
+        assert_eq!(port.write(&[*last]), code(wanted));
+        assert_eq!(modem.stored(), Offset::At(front.len() as u32), "nothing of it is stored");
+    }
+}
+
+#[test]
 fn an_area_that_is_not_blank_is_met_where_it_is_not_and_erasing_helps() {
     let modem = normal();
     modem.soil_area(250);
@@ -113,7 +127,9 @@ fn an_area_that_is_not_blank_is_met_where_it_is_not_and_erasing_helps() {
     assert_eq!(store(&modem, &delta()), code(Code::AreaNotBlank));
     assert_eq!(modem.stored(), Offset::At(200));
     modem.delta().write_done().unwrap();
+    modem.soil_area(8191);
     erase(&modem);
+    assert_eq!(modem.save().content, crate::modem::Content::Bytes(vec![]));
     assert_eq!(store(&modem, &delta()), Ok(()));
 }
 

@@ -179,6 +179,41 @@ fn what_is_left_out_or_flawed_never_starts() {
 }
 
 #[test]
+fn nothing_of_an_earlier_firmware_is_in_the_way() {
+    let modem = FakeModem::default();
+    let other = FullFile::small(uuid(6)).ranges(&[(0x6000, 900), (0x1_0000, 300), (0x5_0000, 400)]);
+    for file in [other, FullFile::small(uuid(7))] {
+        load(&modem, &file, 100).unwrap();
+        assert_eq!(modem.bootloader().digest(&file.digest_ranges()), Ok(file.digest()));
+        assert!(modem.is_alive());
+    }
+}
+
+#[test]
+fn the_bootloader_names_what_runs_or_what_is_programmed_of_it() {
+    let (modem, file) = (normal(), FullFile::small(uuid(7)));
+    load(&modem, &file, 100).unwrap();
+    modem.shutdown().unwrap();
+    modem.start_normal().unwrap();
+    apply(&modem, &DeltaFile::new(uuid(7), uuid(8)).build()).unwrap();
+    let names = |modem: &FakeModem| {
+        let mut port = modem.bootloader();
+        port.start().unwrap();
+        port.bl_write(&file.blob()[..256]).unwrap();
+        port.update().unwrap();
+        port.uuid()
+    };
+    assert_eq!(names(&modem), Ok(uuid(8)));
+    let mut port = modem.bootloader();
+    port.fw_write(0x6000, &[1]).unwrap();
+    port.update().unwrap();
+    assert_eq!(port.uuid().map(drop), errno(Errno::Io));
+    port.fw_write(0x5960_2000, &file.blob()[256..384]).unwrap();
+    port.update().unwrap();
+    assert_eq!((port.uuid(), modem.is_alive()), (Ok(uuid(7)), false));
+}
+
+#[test]
 fn addresses_and_ranges_are_checked() {
     let modem = loaded(&FullFile::small(uuid(7)));
     let mut port = modem.bootloader();

@@ -82,7 +82,17 @@ fn an_erase_that_power_cuts_leaves_the_area_dirty() {
             _ => (Offset::Dirty, None),
         };
         assert_eq!((modem.stored(), modem.scheduled()), wanted, "{cut:?}");
+        modem.reload(&ModemState { scheduled: None, ..modem.save() });
+        modem.start_normal().unwrap();
+        let updates = modem.delta().update();
+        assert_eq!(updates, if cut == Cut::Before { Ok(()) } else { code(Code::IncompleteData) }, "{cut:?}");
     }
+    // However much of it is still there.
+    let modem = normal();
+    store(&modem, &delta()).unwrap();
+    modem.reload(&ModemState { dirty: true, ..modem.save() });
+    modem.start_normal().unwrap();
+    assert_eq!(modem.delta().update(), code(Code::IncompleteData));
     // A reset while the modem erases.
     let modem = normal();
     modem.delta().erase().unwrap();

@@ -59,11 +59,13 @@ fn low_voltage_delays_an_update_and_nothing_else() {
         assert_eq!(modem.start_normal().map(drop), errno(Errno::Again));
         assert_eq!((modem.mode(), modem.last_result()), (Mode::Off, Some(Outcome::VOLTAGE_LOW)));
         assert_eq!(modem.scheduled(), Some(Scheduled::Update));
+        assert!(modem.delta().is_scheduled());
     }
     modem.set_low_voltage(false);
     modem.set_next_result(Outcome::VOLTAGE_LOW);
     assert_eq!(modem.start_normal().map(drop), errno(Errno::Again));
     assert_eq!(modem.start_normal(), Ok(Some(Outcome::OK)));
+    assert!(!modem.delta().is_scheduled());
 }
 
 #[test]
