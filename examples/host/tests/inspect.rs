@@ -203,6 +203,10 @@ fn of_modem_updates_all_that_is_public_is_shown() {
     assert_eq!((run.code, &facts["kind"], &facts["hash"]["verdict"]), (0, &json!("modem-full"), &json!("right")));
     assert_eq!(facts["manifest"]["segments"][1], json!({ "address": 0x5960_2000, "length": 2000 }));
 
+    let run = inspect(&format!("{FIXTURES}/modem-full.wrapper"), &[]);
+    assert_eq!(run.err, "error: modem-full.wrapper: the segments have 0 bytes, and the manifest tells of 2066744\n");
+    assert_eq!(run.facts()["manifest"]["segments"][4], json!({ "address": 0x27_c000, "length": 16_384 }));
+
     let mut damaged = full.clone();
     *damaged.last_mut().unwrap() ^= 1;
     let cases = [

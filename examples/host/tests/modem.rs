@@ -136,7 +136,7 @@ fn the_reason_of_a_refusal_is_one_sentence() {
         ),
         ("d", Mfw::new().with(CBOR, twice), "firmware.update.image.cbor: segment 2 overlaps one before it"),
         ("e", Mfw::new().with(hex, damaged), "firmware.update.image.segments.1.hex: line 2: the checksum is wrong"),
-        ("f", Mfw::new().with(hex, &intel_hex(&[])), "firmware.update.image.segments.1.hex: no bytes are in it"),
+        ("f", Mfw::new().with(hex, intel_hex(&[])), "firmware.update.image.segments.1.hex: no bytes are in it"),
         (
             "g",
             Mfw::new().with(CBOR, other),
