@@ -10,6 +10,7 @@ mod inspect;
 mod key;
 mod layout;
 mod map;
+mod modem;
 mod net;
 mod notation;
 mod server;
@@ -27,6 +28,7 @@ use fota_download::Http;
 use crate::console::Console;
 use crate::inspect::Inspect;
 use crate::layout::Layout;
+use crate::modem::Modem;
 use crate::slots::{Confirm, Show, Stage, Withdraw};
 use crate::story::{End, Story};
 
@@ -68,6 +70,7 @@ enum Command {
     Confirm(Box<Confirm>),
     Withdraw(Box<Withdraw>),
     Layout(Box<Layout>),
+    Modem(Modem),
 }
 
 /// When power fails.
@@ -115,6 +118,7 @@ impl Command {
             Self::Confirm(command) => command.json(),
             Self::Withdraw(command) => command.json(),
             Self::Layout(command) => command.json,
+            Self::Modem(command) => command.json(),
         });
         let outcome = match self {
             Self::Inspect(command) => command.run(&console),
@@ -123,6 +127,7 @@ impl Command {
             Self::Confirm(command) => command.run(&console),
             Self::Withdraw(command) => command.run(&console),
             Self::Layout(command) => command.run(&console),
+            Self::Modem(command) => command.run(&console),
         };
         match outcome {
             Ok(end) => end.code(),

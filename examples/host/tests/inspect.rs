@@ -6,10 +6,8 @@ mod support;
 
 use dfu_testkit::fixture::Fixture;
 use dfu_testkit::image::ImageBuilder;
-use minicbor::Encoder;
-use minicbor::data::Tag;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use support::modem::full;
 use support::{FIXTURES, Run, file, host, key};
 
 fn inspect(path: &str, more: &[&str]) -> Run {
@@ -197,31 +195,17 @@ fn no_bytes_make_it_fall_over() {
     }
 }
 
-/// A full modem update of two segments.
-fn modem(segments: &[(u32, &[u8])]) -> Vec<u8> {
-    let blob: Vec<u8> = segments.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
-    let mut list = Encoder::new(Vec::new());
-    list.array(2 * segments.len() as u64).unwrap();
-    for (address, bytes) in segments {
-        list.u32(*address).unwrap().u32(bytes.len() as u32).unwrap();
-    }
-    let mut manifest = Encoder::new(Vec::new());
-    let hash = Sha256::digest(&blob);
-    manifest.array(4).unwrap().u32(1).unwrap().u32(2).unwrap().bytes(&hash).unwrap();
-    manifest.bytes(&list.into_writer()).unwrap();
-    let mut wrapper = Encoder::new(Vec::new());
-    wrapper.tag(Tag::new(18)).unwrap().array(4).unwrap().bytes(&[0xa1, 1, 0x38, 0x24]).unwrap().map(0).unwrap();
-    wrapper.bytes(&manifest.into_writer()).unwrap().bytes(&[7; 256]).unwrap();
-    [wrapper.into_writer(), blob].concat()
-}
-
 #[test]
 fn of_modem_updates_all_that_is_public_is_shown() {
-    let full = modem(&[(0, &[1; 300]), (0x5960_2000, &[2; 2000])]);
+    let full = full(&[(0, &[1; 300]), (0x5960_2000, &[2; 2000])]);
     let run = inspect(&file("modem.cbor", &full), &[]);
     let facts = run.facts();
     assert_eq!((run.code, &facts["kind"], &facts["hash"]["verdict"]), (0, &json!("modem-full"), &json!("right")));
     assert_eq!(facts["manifest"]["segments"][1], json!({ "address": 0x5960_2000, "length": 2000 }));
+
+    let run = inspect(&format!("{FIXTURES}/modem-full.wrapper"), &[]);
+    assert_eq!(run.err, "error: modem-full.wrapper: the segments have 0 bytes, and the manifest tells of 2066744\n");
+    assert_eq!(run.facts()["manifest"]["segments"][4], json!({ "address": 0x27_c000, "length": 16_384 }));
 
     let mut damaged = full.clone();
     *damaged.last_mut().unwrap() ^= 1;
@@ -229,7 +213,7 @@ fn of_modem_updates_all_that_is_public_is_shown() {
         ("damaged.cbor", damaged, "the manifest's hash is not that of the segments"),
         ("short.cbor", full[..full.len() - 1].to_vec(), "the segments have 2299 bytes, and the manifest tells of 2300"),
         ("long.cbor", [&full[..], &[0]].concat(), "1 bytes follow the last segment"),
-        ("torn.cbor", full[..100].to_vec(), "the manifest is damaged: end of input bytes"),
+        ("torn.cbor", full[..100].to_vec(), "the wrapper is not all there"),
     ];
     for (name, bytes, reason) in cases {
         let run = inspect(&file(name, bytes), &[]);

@@ -115,7 +115,7 @@ fn it_is_truncated_at_each_byte_up_to_its_end() {
 #[test]
 fn each_defect_has_a_name_of_its_own() {
     use WrapperError::*;
-    let cases: [(&str, WrapperError, Vec<u8>); 51] = [
+    let cases: [(&str, WrapperError, Vec<u8>); 53] = [
         ("an image of MCUboot", NotCose, vec![0x3d, 0xb8, 0xf3, 0x96]),
         ("no tag", NotCose, with(|parts| parts.start = head(4, 4))),
         ("another tag", NotCose, with(|parts| parts.start[0] = 0xd1)),
@@ -159,6 +159,13 @@ fn each_defect_has_a_name_of_its_own() {
         ("an address of 33 bits", Segments, Parts::of(&[(0, 8), (1 << 32, 1)]).bytes()),
         ("a list that ends early", Segments, with(|parts| parts.list = head(4, 12))),
         ("a list that goes on", SegmentsTrailing, with(|parts| parts.list = head(4, 8))),
+        ("an address of a reserved form", Segments, with(|parts| parts.numbers[0] = 0x1f)),
+        ("a list longer than the payload", Manifest, {
+            let mut bytes = Parts::new().bytes();
+            let at = bytes.windows(3).position(|bytes| bytes == [0x5c, 0x5c, 0x58]).unwrap();
+            bytes[at + 3] += 1;
+            bytes
+        }),
         ("nine numbers", OddSegments, with(|parts| parts.list = head(4, 9))),
         ("no segment", NoSegments, Parts::of(&[]).bytes()),
         ("the loader alone", NoSegments, Parts::of(&SEGMENTS[..1]).bytes()),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that meets what it does not expect stops there")]
 
+pub(crate) mod modem;
 pub(crate) mod slots;
 
 use std::process::{Command, Stdio};

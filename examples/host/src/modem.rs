@@ -1,0 +1,38 @@
+//! `modem`: the firmware of the nRF91's modem, in the files that Nordic gives out.
+
+pub(crate) mod delta;
+pub(crate) mod full;
+mod intel_hex;
+mod zip;
+
+use clap::{Args, Subcommand};
+
+use self::zip::Zip;
+use crate::console::Console;
+use crate::ending::Outcome;
+
+/// What concerns the firmware of the nRF91's modem.
+#[derive(Args)]
+pub(crate) struct Modem {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Zip(Zip),
+}
+
+impl Modem {
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            Command::Zip(command) => command.json,
+        }
+    }
+
+    pub(crate) fn run(&self, console: &Console) -> Outcome {
+        match &self.command {
+            Command::Zip(command) => command.run(console),
+        }
+    }
+}
