@@ -1,8 +1,5 @@
 //! [`FullFile`]: full updates that the fake modem takes.
 
-use std::fs;
-use std::path::Path;
-
 use dfu_target::Digest;
 use dfu_target_nrf_modem::port::{Range, Uuid};
 use sha2::{Digest as _, Sha256};
@@ -55,11 +52,10 @@ impl FullFile {
     }
 
     /// One like [`new`](Self::new)'s, named [`REAL`](Self::REAL), whose wrapper is committed and signed by the test key
-    /// `test-only-rsa-2048`. `None` where that file is not there.
-    pub fn real() -> Option<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/modem-full.wrapper");
-        let wrapper = Some(fs::read(path).ok()?);
-        Some(Self { wrapper, ..Self::new(Self::REAL) })
+    /// `test-only-modem-rsa-2048`.
+    pub fn real() -> Self {
+        let wrapper = include_bytes!("../../fixtures/modem-full.wrapper").to_vec();
+        Self { wrapper: Some(wrapper), ..Self::new(Self::REAL) }
     }
 
     /// What the wrapper says of version and compatibility. The modem does not look at them.

@@ -55,7 +55,7 @@ impl Settings {
             loader: 32 * 1024,
             erase: Wait::Polls(2),
             erase_registered: Wait::Polls(20),
-            key: include_bytes!("../../fixtures/keys/test-only-rsa-2048.pub.der"),
+            key: include_bytes!("../../fixtures/keys/test-only-modem-rsa-2048.pub.der"),
         }
     }
 
