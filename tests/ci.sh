@@ -36,6 +36,8 @@ sets=(
   'dfu-target-mcuboot:ed25519'
   'dfu-target-mcuboot:rsa'
   'dfu-target-mcuboot:p256,ed25519,rsa,defmt'
+  'dfu-target-nrf-modem:'
+  'dfu-target-nrf-modem:defmt'
   'fota-download:'
   'fota-download:http'
   'fota-download:http,defmt'

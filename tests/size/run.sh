@@ -10,8 +10,9 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    14330 12288
-modem-delta 9999 3072
-modem-full  9999 6144
+modem-delta  2960  3072
+modem-settle 3720  3720
+modem-full   9200  6144
 '
 # The signature schemes, likewise. The crates that most of them are made with contain panics which no input reaches
 # but the linker cannot see that; those without such a crate are held to the rule.
@@ -54,8 +55,8 @@ build=(cargo build --quiet --release --target-dir "$target_dir"
 "${build[@]}"
 read -r flash0 ram0 mem0 < <(python3 elf.py size "$elves/baseline")
 echo "rustc $pin, opt-level s, lto fat, panic abort; bytes"
-printf '%-10s %13s %11s %10s %8s %6s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit aim
-printf '%-10s %13d %11d\n' baseline "$flash0" "$ram0"
+printf '%-12s %13s %11s %10s %8s %6s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit aim
+printf '%-12s %13d %11d\n' baseline "$flash0" "$ram0"
 for program in $programs; do
   read -r limit aim < <(awk -v p="$program" '$1 == p {print $2, $3}' <<<"$limits")
   read -r flash ram mem < <(python3 elf.py size "$elves/$program")
@@ -64,7 +65,7 @@ for program in $programs; do
   if [ "$net" -gt "$limit" ]; then
     verdict='  OVER'
     failed=1
-  elif [ $((mem - mem0)) -gt 600 ]; then
+  elif [ $((mem - mem0)) -gt 700 ]; then
     # A copy whose ends the compiler cannot tell apart: 1.6 KB that nobody asked for.
     verdict='  HAS MEMMOVE'
     failed=1
@@ -72,7 +73,7 @@ for program in $programs; do
     verdict='  MEASURES NOTHING'
     failed=1
   fi
-  printf '%-10s %13d %11d %10d %8d %6d %6d %6d%s\n' \
+  printf '%-12s %13d %11d %10d %8d %6d %6d %6d%s\n' \
     "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$aim" "$verdict"
 done
 
@@ -101,12 +102,18 @@ python3 elf.py answers "$elves/ram" ram_ | awk -v limit="$ram_limit" '
   part[1] == "state" {state += $2}
   part[1] == "future" && $2 > future {future = $2}
   part[1] == "http" {http += $2}
-  part[2] == "target" && $2 > target {target = $2}
+  part[2] == "target" && part[1] !~ /delta|full/ && $2 > target {target = $2}
+  part[1] ~ /delta|full/ && part[2] == "target" {modem[part[1]] = $2}
+  part[1] ~ /delta|full/ && part[2] != "target" && $2 > waits[part[1]] {waits[part[1]] = $2}
   END {
     printf "%-20s %5d of %d\n", "together", state + future, limit
     printf "%-20s %5d\n\n", "with the download", state + http
     printf "%-20s %5d of 512\n\n", "largest target", target
-    exit state + future > limit || target > 512 || !state || !future || !target
+    delta = modem["delta"] + waits["delta"]
+    full = modem["full"] + waits["full"]
+    printf "%-20s %5d of 512\n", "modem, delta", delta
+    printf "%-20s %5d of 1536\n\n", "modem, full", full
+    exit state + future > limit || target > 512 || !state || !future || !target || delta > 512 || full > 1536 || !delta || !full
   }' || failed=1
 
 "${build[@]}" --features panics

@@ -9,11 +9,12 @@ pub use error::DeltaError;
 pub use policy::DeltaPolicy;
 pub use settle::Settled;
 
+use core::mem;
 use core::ops::ControlFlow;
 
 use dfu_target::flash::yield_now;
 use dfu_target::image::modem::is_delta;
-use dfu_target::target::{Applied, Assurance, Checked, ErrorType, Proof, Written};
+use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
@@ -55,10 +56,9 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     /// How much of the image was taken, and how much of it the modem holds.
     received: u32,
     held: u32,
-    /// The last midstate, and of how many bytes it is.
+    /// The last midstate and of how many bytes it is; when the image is whole, its digest.
     kept: [u8; 32],
     kept_at: u32,
-    digest: Digest,
     chunk: u32,
     waited_ms: u32,
     limit_ms: u32,
@@ -126,7 +126,6 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             held: 0,
             kept: [0; 32],
             kept_at: 0,
-            digest: Digest([0; 32]),
             chunk: CHUNK,
             waited_ms: 0,
             limit_ms: ERASE_LIMIT_MS,
@@ -192,9 +191,8 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             Some(Offset::At(0)) => Area::Ready,
             Some(Offset::At(held)) if resume > 0 && (resume..=size).contains(&held) && *image.kept != [0; 32] => {
                 if is_complete && held == size {
-                    self.digest = Digest(*image.kept);
+                    self.begin_at(size, held, image.kept);
                     self.stage = Stage::Whole;
-                    self.received = size;
                     Area::Ready
                 } else if !is_complete && self.engine.resume(image.kept, resume) {
                     self.begin_at(resume, held, image.kept);
@@ -215,7 +213,8 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
     fn begin_at(&mut self, received: u32, held: u32, kept: &[u8; 32]) {
         self.received = received;
         self.held = held;
-        self.kept = *kept;
+        // Not as one: that would be a copy whose ends may overlap.
+        self.kept.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
         self.kept_at = received;
     }
 
@@ -252,24 +251,6 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         Ok(true)
     }
 
-    /// Erases what is stored, if anything is.
-    async fn erase(&mut self) -> Result<(), DeltaError> {
-        self.close();
-        if self.area != Area::Erasing {
-            let is_blank = self.modem.port().offset() == Ok(Offset::At(0)) && !self.modem.port().is_scheduled();
-            self.area = if is_blank { Area::Ready } else { Area::Unclean };
-        }
-        self.erased().await
-    }
-
-    /// Waits until nothing else is stored.
-    async fn erased(&mut self) -> Result<(), DeltaError> {
-        while self.erase_step()? {
-            self.delay.delay_ms(POLL_MS).await;
-        }
-        Ok(())
-    }
-
     /// Takes the next bytes of an open stream, as many as one call of the modem may have. `None`: it wants the image
     /// from the start.
     fn feed(&mut self, bytes: &[u8]) -> Result<Option<u32>, DeltaError> {
@@ -277,7 +258,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         let most = if ahead > 0 { ahead.min(CHUNK) } else { self.chunk } as usize;
         let piece = bytes.get(..most).unwrap_or(bytes);
         let len = piece.len() as u32;
-        if ahead == 0 {
+        if ahead == 0 && len > 0 {
             match self.modem.write(piece) {
                 Ok(()) => self.held = self.held.wrapping_add(len),
                 Err(Fault::Code(Code::BlockTooLarge | Code::OutOfMemory) | Fault::Errno(Errno::NoMem))
@@ -322,6 +303,100 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self.modem.done();
         self.stage = Stage::Closed;
     }
+
+    /// Does the next piece of a call's work: how many milliseconds to wait before the one after it, if there is one.
+    fn step<'c>(
+        &mut self,
+        call: &mut Call<'c>,
+        rest: &mut &'c [u8],
+        is_first: bool,
+    ) -> Result<Option<u32>, DeltaError> {
+        match call {
+            Call::Init(image, offset) => **offset = self.look(image, **offset)?,
+            Call::Write(bytes, written) => {
+                if is_first {
+                    let size = self.received.saturating_add(bytes.len() as u32);
+                    if mem::replace(&mut self.stage, Stage::Closed) != Stage::Open {
+                        return Err(DeltaError::Closed);
+                    }
+                    if size > self.size {
+                        return Err(DeltaError::TooLarge { size, area: self.size });
+                    }
+                    *rest = bytes;
+                }
+                if self.erase_step()? {
+                    return Ok(Some(POLL_MS));
+                }
+                **written = match self.feed(rest)? {
+                    Some(taken) => {
+                        *rest = rest.get(taken as usize..).unwrap_or(&[]);
+                        if !rest.is_empty() {
+                            return Ok(Some(0));
+                        }
+                        self.stage = Stage::Open;
+                        Written::Committed(self.kept_at)
+                    }
+                    None => {
+                        self.restart();
+                        Written::Rewind(0)
+                    }
+                };
+            }
+            Call::Prepare(more) if is_first => {
+                **more = self.stage == Stage::Open && self.erase_step()?;
+                return Ok(more.then_some(POLL_MS));
+            }
+            Call::Prepare(_) => {}
+            Call::Digest(checked) => {
+                self.whole()?;
+                **checked = Checked { digest: Digest(self.kept), assurance: Assurance::Deferred };
+            }
+            Call::Apply(proof, applied) => {
+                if self.stage != Stage::Complete || proof.digest().0 != self.kept {
+                    return Err(DeltaError::NotChecked);
+                }
+                if !self.modem.port().is_scheduled() {
+                    self.modem.port().update()?;
+                }
+                **applied = Applied::AtReset;
+            }
+            Call::Abort => {
+                if is_first {
+                    self.close();
+                    self.restarts = 0;
+                    if self.area != Area::Erasing {
+                        let port = self.modem.port();
+                        let is_blank = port.offset() == Ok(Offset::At(0)) && !port.is_scheduled();
+                        self.area = if is_blank { Area::Ready } else { Area::Unclean };
+                    }
+                }
+                return Ok(self.erase_step()?.then_some(POLL_MS));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sees to it that the modem has all, and the digest is known.
+    fn whole(&mut self) -> Result<(), DeltaError> {
+        if !matches!(self.stage, Stage::Whole | Stage::Complete) {
+            let (have, need) = (self.received, if self.is_size_known { self.size } else { self.received.max(1) });
+            if have < need {
+                return Err(DeltaError::Truncated { have, need });
+            }
+            if mem::replace(&mut self.stage, Stage::Closed) != Stage::Open {
+                return Err(DeltaError::Closed);
+            }
+            self.modem.finish()?;
+            let offset = self.modem.port().offset()?;
+            if offset != Offset::At(have) {
+                return Err(DeltaError::Lost { offset, have });
+            }
+            self.kept = self.engine.finish().0;
+            self.restarts = 0;
+        }
+        self.stage = Stage::Complete;
+        Ok(())
+    }
 }
 
 impl<P: port::Delta, D, H, V> ErrorType for ModemDelta<P, D, H, V> {
@@ -340,37 +415,15 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
         kind == ImageKind::ModemDelta && index == 0
     }
 
-    async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, DeltaError> {
-        self.look(image, resume)
+    async fn init(&mut self, image: &Image<'_>, mut offset: u32) -> Result<u32, DeltaError> {
+        self.call(Call::Init(image, &mut offset)).await.map(|()| offset)
     }
 
     /// Refused with [`DeltaError::EraseTimeout`] where the modem does not get round to erasing: it goes on, and so
     /// may the update, later or offline.
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, DeltaError> {
-        let size = self.received.saturating_add(bytes.len() as u32);
-        if self.stage != Stage::Open {
-            return Err(DeltaError::Closed);
-        }
-        if size > self.size {
-            return Err(DeltaError::TooLarge { size, area: self.size });
-        }
-        // Whoever drops this, or fails, leaves the stream closed and the modem's memory free.
-        let this = Closing(self);
-        this.0.stage = Stage::Closed;
-        this.0.erased().await?;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match this.0.feed(rest)? {
-                Some(taken) => rest = rest.get(taken as usize..).unwrap_or(&[]),
-                None => {
-                    this.0.restart();
-                    return Ok(Written::Rewind(0));
-                }
-            }
-            yield_now().await;
-        }
-        this.0.stage = Stage::Open;
-        Ok(Written::Committed(this.0.kept_at))
+        let mut written = Written::Committed(0);
+        self.call(Call::Write(bytes, &mut written)).await.map(|()| written)
     }
 
     fn keep(&self) -> Option<&[u8; 32]> {
@@ -378,55 +431,46 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
     }
 
     async fn prepare(&mut self) -> Result<bool, DeltaError> {
-        if self.stage != Stage::Open {
-            return Ok(false);
-        }
-        let more = self.erase_step()?;
-        if more {
-            self.delay.delay_ms(POLL_MS).await;
-        }
-        Ok(more)
+        let mut more = false;
+        self.call(Call::Prepare(&mut more)).await.map(|()| more)
     }
 
     /// The digest of the bytes as they came: the modem cannot be read back. What it says of its own offset is compared
     /// with the size, and its signature check comes with the update.
     async fn digest(&mut self) -> Result<Checked, DeltaError> {
-        if !matches!(self.stage, Stage::Whole | Stage::Complete) {
-            let (have, need) = (self.received, if self.is_size_known { self.size } else { self.received.max(1) });
-            if have < need {
-                return Err(DeltaError::Truncated { have, need });
-            }
-            if self.stage != Stage::Open {
-                return Err(DeltaError::Closed);
-            }
-            self.stage = Stage::Closed;
-            self.modem.finish()?;
-            let offset = self.modem.port().offset()?;
-            if offset != Offset::At(have) {
-                return Err(DeltaError::Lost { offset, have });
-            }
-            self.digest = self.engine.finish();
-            self.restarts = 0;
-        }
-        self.stage = Stage::Complete;
-        Ok(Checked { digest: self.digest, assurance: Assurance::Deferred })
+        let mut checked = Checked { digest: Digest([0; 32]), assurance: Assurance::None };
+        self.call(Call::Digest(&mut checked)).await.map(|()| checked)
     }
 
     async fn apply(&mut self, proof: Proof) -> Result<Applied, DeltaError> {
-        if self.stage != Stage::Complete || *proof.digest() != self.digest {
-            return Err(DeltaError::NotChecked);
-        }
-        if !self.modem.port().is_scheduled() {
-            self.modem.port().update()?;
-        }
-        Ok(Applied::AtReset)
+        let mut applied = Applied::AtReset;
+        self.call(Call::Apply(&proof, &mut applied)).await.map(|()| applied)
     }
 
     /// Erases what the modem holds, which withdraws an update that is scheduled and gives up the way back. Waits for
     /// it, as `write` does.
-    async fn abort(&mut self) -> Result<(), DeltaError> {
-        self.restarts = 0;
-        self.erase().await
+    fn abort(&mut self) -> impl Future<Output = Result<(), DeltaError>> {
+        self.call(Call::Abort)
+    }
+
+    /// Every call waits here.
+    #[allow(clippy::manual_async_fn)] // An `async fn` keeps its arguments twice.
+    fn call(&mut self, mut call: Call<'_>) -> impl Future<Output = Result<(), DeltaError>> {
+        async move {
+            // Whoever drops this, or fails amid a write, leaves the stream closed and the modem's memory free.
+            let this = Closing(self);
+            let mut rest: &[u8] = &[];
+            let mut is_first = true;
+            while let Some(wait_ms) = this.0.step(&mut call, &mut rest, is_first)? {
+                is_first = false;
+                if wait_ms > 0 {
+                    this.0.delay.delay_ms(wait_ms).await;
+                } else {
+                    yield_now().await;
+                }
+            }
+            Ok(())
+        }
     }
 }
 

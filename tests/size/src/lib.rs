@@ -18,7 +18,8 @@ use core::panic::PanicInfo;
 use core::pin::pin;
 use core::task::{Context, Waker};
 
-use dfu_target::Sha256;
+use dfu_target::target::{Assurance, Checked, Proof};
+use dfu_target::{Digest, Sha256};
 use dfu_target_mcuboot::{Active, RunningState};
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{Read, Write};
@@ -28,6 +29,7 @@ use fota_download::Connect;
 /// Runs the raw loop, so that its cost is in every program, and then the program.
 pub fn run(program: impl Future<Output = ()>) -> ! {
     finish(raw(Flash, Engine, &Net, Clock));
+    modem::raw(&mut Modem);
     finish(program);
     loop {}
 }
@@ -37,6 +39,17 @@ pub fn bytes() -> &'static [u8] {
     static BYTES: [u8; 512] = [0xa5; 512];
     let bytes: &[u8] = &BYTES;
     bytes.get(..black_box(bytes.len())).unwrap_or(&[])
+}
+
+/// A proof of an image that the optimizer knows nothing about.
+pub fn proof() -> Proof {
+    let digest = black_box(Digest([0; 32]));
+    let checked = black_box(Checked { digest, assurance: Assurance::Hash });
+    loop {
+        if let Some(proof) = checked.matches(&digest) {
+            return proof;
+        }
+    }
 }
 
 /// The image that runs.

@@ -77,3 +77,16 @@ impl Bootloader for Modem {
         name(15)
     }
 }
+
+/// One plain use of each call.
+#[inline(never)]
+pub(crate) fn raw(modem: &mut Modem) {
+    black_box(Delta::uuid(modem).is_ok());
+    black_box((modem.area().is_ok(), modem.offset().is_ok(), modem.is_scheduled()));
+    for (nth, ok) in [modem.write_init(), modem.write(&[]), modem.write_done(), modem.erase()].iter().enumerate() {
+        black_box((nth, ok.is_ok()));
+    }
+    black_box((Delta::update(modem).is_ok(), modem.rollback().is_ok(), modem.start().is_ok(), modem.stop().is_ok()));
+    black_box((modem.bl_write(&[]).is_ok(), modem.fw_write(1, &[]).is_ok(), Bootloader::update(modem).is_ok()));
+    black_box((modem.verify(&[]).is_ok(), modem.digest(&[]).is_ok(), Bootloader::uuid(modem).is_ok()));
+}

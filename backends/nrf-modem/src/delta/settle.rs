@@ -63,7 +63,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         };
         let ends = matches!(settled, Settled::Updated | Settled::Refused(_));
         if ends {
-            self.erase().await?;
+            self.abort().await?;
         }
         if record.is_some() && (ends || matches!(settled, Settled::Dead(_))) {
             store.clear().await.map_err(DeltaError::Store)?;

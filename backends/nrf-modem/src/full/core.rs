@@ -240,23 +240,33 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
         self.fail(error)
     }
 
-    /// Where an image goes on, once the markers were looked at: whether the wrapper is to be read for that.
-    pub(super) fn open(&mut self, image: &Image<'_>, resume: u32) -> Option<bool> {
+    /// What is to be looked at once the markers were: the wrapper, where it goes on.
+    pub(super) fn open(&mut self, image: &Image<'_>, resume: u32) -> Option<Step> {
         let error = match self.found.stage {
             Marked::Programming => FullError::Incomplete,
             Marked::Verified if image.size != Some(resume) => FullError::Pending,
             _ => {
                 self.stage = Stage::Wrapper;
-                return Some(resume > 0);
+                return Some(if resume > 0 { Step::Wrapper } else { Step::Done });
             }
         };
         self.fail(error)
     }
 
+    /// Of the wrapper that was read, its length and that of the file.
+    #[inline(never)]
+    pub(super) fn outline(&self) -> Result<(u32, u32), WrapperError> {
+        Wrapper::parse(&self.buffer.0).map(|wrapper| (wrapper.len(), wrapper.total_len()))
+    }
+
+    /// Whether this is the hash that the wrapper tells of the segments.
+    pub(super) fn is_blob(&self, hash: &Digest) -> bool {
+        Wrapper::parse(&self.buffer.0).is_ok_and(|wrapper| wrapper.blob_hash() == *hash)
+    }
+
     /// Where it goes on, by the wrapper that was read.
     pub(super) fn resume<F: NorFlash>(&mut self, resume: u32) {
-        let Ok(wrapper) = Wrapper::parse(&self.buffer.0) else { return };
-        let (total, len) = (wrapper.total_len(), wrapper.len());
+        let Ok((len, total)) = self.outline() else { return };
         if total > self.capacity::<F>() || self.offered != 0 && self.offered != total {
             return;
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use dfu_target::{Digest, Error, ErrorKind};
+use dfu_target::{Error, ErrorKind};
 
 use crate::WrapperError;
 use crate::port::Fault;
@@ -55,11 +55,8 @@ pub enum FullError<E> {
     Modem(Fault),
     /// The modem refused the update's signature. Its firmware is as it was.
     Refused(Fault),
-    /// The modem's flash does not read as expected.
-    Mismatch {
-        /// What the modem says.
-        found: Digest,
-    },
+    /// The modem's flash does not hold what was expected. The next `recover` programs it again, three times at most.
+    Mismatch,
     /// The buffer for programming is too small.
     Buffer,
     /// No file was read back, or the proof is of another one.
@@ -78,7 +75,7 @@ impl<E: fmt::Debug> Error for FullError<E> {
             }
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Pending | Self::Incomplete => ErrorKind::Pending,
-            Self::Truncated { .. } | Self::BlobHash | Self::Damaged | Self::Mismatch { .. } => ErrorKind::Corrupt,
+            Self::Truncated { .. } | Self::BlobHash | Self::Damaged | Self::Mismatch => ErrorKind::Corrupt,
             Self::Buffer | Self::NotChecked | Self::Closed => ErrorKind::Order,
         }
     }
@@ -111,7 +108,7 @@ impl<E: fmt::Debug> fmt::Display for FullError<E> {
             Self::MarkNotWritten => f.write_str("the flash did not keep the marker"),
             Self::Modem(fault) => fault.fmt(f),
             Self::Refused(fault) => write!(f, "the modem refused the update's signature: {fault}"),
-            Self::Mismatch { found } => write!(f, "the modem's flash reads back as {found}, which is not expected"),
+            Self::Mismatch => f.write_str("the modem's flash does not hold what was expected"),
             Self::Buffer => f.write_str("the buffer for programming is too small"),
             Self::NotChecked => f.write_str("no file was checked, or the proof is of another one"),
             Self::Closed => f.write_str("an earlier operation failed or was dropped: begin again"),

@@ -46,49 +46,49 @@ impl Marker {
     /// Its length.
     pub(super) const LEN: usize = 52;
     pub(super) const NONE: Self = Self { stage: Stage::None, count: 0, size: 0, rounds: 0, digest: Digest([0; 32]) };
-    pub(super) const VERIFIED: Self = Self { stage: Stage::Verified, ..Self::NONE };
 
-    /// Whether both say the same of the same file.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        Self { count: 0, ..*self } == Self { count: 0, ..*other }
+    /// Becomes the next one, about the same file.
+    pub(super) fn advance(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.count = self.count.wrapping_add(1);
+        self.rounds = self.rounds.saturating_add(matches!(stage, Stage::Done | Stage::Mismatch).into());
     }
 
-    /// The next one, about the same file.
-    pub(super) fn then(self, stage: Stage) -> Self {
-        let ends = matches!(stage, Stage::Done | Stage::Mismatch);
-        Self { stage, rounds: self.rounds.saturating_add(ends.into()), ..self }
+    /// Whether these bytes, or the first of them, are its stored form.
+    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(&self.stored())
     }
 
     /// The stored form.
-    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
+    #[inline(never)]
+    pub(super) fn stored(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         let words = [self.stage as u32, self.count, self.size, self.rounds].map(u32::to_le_bytes);
         let record = words.as_flattened().iter().chain(&self.digest.0);
-        let crc = crc32(record.clone()).to_le_bytes();
-        bytes.iter_mut().zip(record.chain(&crc)).for_each(|(to, from)| *to = *from);
+        bytes.iter_mut().zip(record).for_each(|(to, from)| *to = *from);
+        if let Some((record, crc)) = bytes.split_last_chunk_mut() {
+            *crc = crc32(record).to_le_bytes();
+        }
         bytes
     }
 
     /// What was stored, if it is that.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        Self::read(bytes).unwrap_or(Self::NONE)
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (record, crc) = bytes.get(..Self::LEN)?.split_at_checked(Self::LEN - 4)?;
-        let (words, _) = record.as_chunks::<4>();
-        let word = |nth: usize| words.get(nth).map(|word| u32::from_le_bytes(*word));
+    #[inline(never)]
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (record, crc) = bytes.get(..Self::LEN)?.split_last_chunk()?;
         let stages = [Stage::Verified, Stage::Programming, Stage::Done, Stage::Refused, Stage::Mismatch];
-        let stage = stages.into_iter().find(|stage| Some(*stage as u32) == word(0))?;
+        let ([stage, count, size, rounds, ..], _) = record.as_chunks::<4>() else { return None };
+        let stage = stages.into_iter().find(|known| (*known as u32).to_le_bytes() == *stage)?;
+        let [count, size, rounds] = [count, size, rounds].map(|word| u32::from_le_bytes(*word));
         let digest = Digest(*record.last_chunk()?);
-        let marker = Self { stage, count: word(1)?, size: word(2)?, rounds: word(3)?, digest };
-        (crc == crc32(record.iter()).to_le_bytes()).then_some(marker)
+        (*crc == crc32(record).to_le_bytes()).then_some(Self { stage, count, size, rounds, digest })
     }
 }
 
 /// CRC-32 as in IEEE 802.3.
-fn crc32<'b>(bytes: impl Iterator<Item = &'b u8>) -> u32 {
-    !bytes.fold(!0, |crc, byte| {
+#[inline(never)]
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     })
 }
@@ -102,22 +102,23 @@ mod tests {
 
     #[test]
     fn what_is_stored_comes_back_and_no_bit_of_it_may_change() {
-        assert_eq!(crc32(b"123456789".iter()), 0xcbf4_3926);
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         for stage in STAGES {
             let marker = Marker { stage, count: 7, size: 0x1f_6000, rounds: 2, digest: Digest([0x5a; 32]) };
-            let mut bytes = marker.to_bytes();
-            assert_eq!(Marker::from_bytes(&bytes), marker);
+            let mut bytes = marker.stored();
+            assert_eq!(Marker::from_bytes(&bytes), Some(marker));
+            assert!(marker.is(&bytes));
             for bit in 0..bytes.len() * 8 {
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(Marker::from_bytes(&bytes), Marker::NONE, "bit {bit}");
+                assert_eq!(Marker::from_bytes(&bytes), None, "bit {bit}");
                 bytes[bit / 8] ^= 1 << (bit % 8);
             }
             for len in 0..bytes.len() {
-                assert_eq!(Marker::from_bytes(&bytes[..len]), Marker::NONE);
+                assert_eq!(Marker::from_bytes(&bytes[..len]), None);
             }
         }
         for byte in [0, 0xff] {
-            assert_eq!(Marker::from_bytes(&[byte; 64]), Marker::NONE);
+            assert_eq!(Marker::from_bytes(&[byte; 64]), None);
         }
     }
 

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use dfu_target::flash::{Op, Plan, align_down, align_up};
 use dfu_target::target::Call;
-use dfu_target::{Digest, Image, Sha256};
+use dfu_target::{Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::core::Core;
@@ -28,7 +28,6 @@ pub(super) enum Step {
     Compare,
     Put,
     Check,
-    Marked,
     /// Write what was gathered, then the input.
     Gathered,
     Feed,
@@ -40,7 +39,8 @@ pub(super) enum Step {
     Parsed,
     Hash,
     Hashed,
-    /// Give a segment to the modem.
+    /// Give the segments to the modem.
+    Segment,
     Give,
     Given,
     Done,
@@ -79,18 +79,18 @@ pub(super) struct Steps<'w, 'g, F, E, H, V, const N: usize> {
     /// From here to there something is read or written.
     at: u32,
     to: u32,
-    /// The marker to be written, and how many copies of it are.
-    marker: Marker,
+    /// How many copies of the marker are as they should be, and whether the next one was written.
     copies: u32,
-    /// The hash that the wrapper tells, until it was compared.
-    hash: Option<Digest>,
+    written: bool,
+    /// All of the file is being hashed, not its segments alone.
+    whole: bool,
     flash: PhantomData<fn() -> F>,
 }
 
 impl<'w, 'g, F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'w, 'g, F, E, H, V, N> {
     pub(super) fn new(core: &'w mut Core<E, H, V, N>, goal: Goal<'g>, step: Step, input: &'g [u8]) -> Self {
         let to = core.received;
-        Self { core, goal, step, input, at: 0, to, marker: Marker::NONE, copies: 0, hash: None, flash: PhantomData }
+        Self { core, goal, step, input, at: 0, to, copies: 0, written: false, whole: false, flash: PhantomData }
     }
 
     fn fail<T>(&mut self, error: FullError<E>) -> Option<T> {
@@ -99,57 +99,52 @@ impl<'w, 'g, F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'w,
 
     /// The markers were looked at.
     fn known(&mut self) -> Option<Step> {
-        let found = self.core.found;
+        let Core { found, total, digest, .. } = &mut *self.core;
         Some(match &mut self.goal {
-            Goal::Init(image, resume) => match self.core.open(image, *resume)? {
-                true => Step::Wrapper,
-                false => Step::Done,
-            },
+            Goal::Init(image, resume) => self.core.open(image, *resume)?,
             Goal::Apply => {
-                let (size, digest) = (self.core.total, self.core.digest);
-                self.mark(Marker { size, digest, ..Marker::VERIFIED })
+                if found.stage != Marked::Verified || found.size != *total || found.digest != *digest {
+                    (found.size, found.digest, found.rounds) = (*total, *digest, 0);
+                    found.advance(Marked::Verified);
+                }
+                Step::Mark
             }
             Goal::Abort if found.stage == Marked::Programming => return self.fail(FullError::Incomplete),
             Goal::Abort if found.stage == Marked::None => Step::Done,
             Goal::Abort | Goal::Discard => Step::Unmark,
             Goal::Recover(job) => {
-                if let Some(outcome) = job.decide(&found) {
+                if let Some(outcome) = job.decide(found) {
                     self.core.outcome = outcome;
                     return Some(Step::Done);
                 }
                 if job.pieces.len() < LEAST_PIECE.max(F::READ_SIZE.saturating_mul(2)) {
                     return self.fail(FullError::Buffer);
                 }
-                self.core.engine.start();
-                (self.at, self.to) = (0, found.size);
-                Step::Hash
+                self.to = found.size;
+                self.begin_hash(0)
             }
             Goal::Look | Goal::Write | Goal::Digest => Step::Done,
         })
     }
 
-    /// Has a marker written, unless it is there.
-    fn mark(&mut self, marker: Marker) -> Step {
-        let found = &self.core.found;
-        let count = if found.is_like(&marker) { found.count } else { found.count.wrapping_add(1) };
-        self.marker = Marker { count, ..marker };
-        self.copies = 0;
-        Step::Mark
+    fn begin_hash(&mut self, at: u32) -> Step {
+        self.at = at;
+        self.whole = at == 0;
+        self.core.engine.start();
+        Step::Hash
     }
 
-    /// A marker was written.
+    /// Both copies of the marker are written.
     fn marked(&mut self) -> Option<Step> {
-        self.core.found = self.marker;
-        match &mut self.goal {
-            Goal::Recover(job) => match job.marked(&self.marker) {
-                Ok(true) => self.segment(),
-                Ok(false) => {
-                    self.core.outcome = Recovered::Programmed;
-                    Some(Step::Done)
-                }
-                Err(error) => self.fail(error),
-            },
-            _ => Some(Step::Done),
+        let Goal::Recover(job) = &mut self.goal else { return Some(Step::Done) };
+        self.copies = 0;
+        match job.marked(self.core.found.stage) {
+            Ok(true) => Some(Step::Segment),
+            Ok(false) => {
+                self.core.outcome = Recovered::Programmed;
+                Some(Step::Done)
+            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -159,91 +154,112 @@ impl<'w, 'g, F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'w,
             self.core.resume::<F>(resume);
             return Some(Step::Done);
         }
-        let total = if matches!(self.goal, Goal::Recover(_)) { self.core.found.size } else { self.core.total };
-        let wrapper = match Wrapper::parse(&self.core.buffer.0) {
-            Ok(wrapper) if wrapper.total_len() == total => wrapper,
-            Ok(wrapper) => {
-                let told = wrapper.total_len();
-                return self.fail(FullError::WrongSize { told, offered: total });
+        let told = match self.core.outline() {
+            Ok((len, told)) => {
+                self.at = len;
+                told
             }
             Err(error) => return self.fail(FullError::Wrapper(error)),
         };
-        self.at = wrapper.len();
-        self.to = total;
+        if told != self.to {
+            return self.fail(FullError::WrongSize { told, offered: self.to });
+        }
         match &mut self.goal {
-            Goal::Recover(job) => {
-                if let Err(fault) = job.begin() {
-                    return self.fail(FullError::Modem(fault));
-                }
-                self.segment()
-            }
-            _ => {
-                self.hash = Some(wrapper.blob_hash());
-                self.core.engine.start();
-                Some(Step::Hash)
-            }
+            Goal::Recover(job) => match job.begin() {
+                Ok(()) => Some(Step::Segment),
+                Err(fault) => self.fail(FullError::Modem(fault)),
+            },
+            _ => Some(self.begin_hash(self.at)),
         }
     }
 
     /// All of it was hashed.
     fn hashed(&mut self) -> Option<Step> {
         let digest = self.core.engine.finish();
-        if let Goal::Recover(_) = self.goal {
+        match self.goal {
             // Nothing of the modem is touched unless this is what was verified.
-            return if digest == self.core.found.digest { Some(Step::Wrapper) } else { self.fail(FullError::Damaged) };
-        }
-        match self.hash.take() {
-            Some(hash) if hash != digest => self.fail(FullError::BlobHash),
-            Some(_) => {
-                self.at = 0;
-                self.core.engine.start();
-                Some(Step::Hash)
-            }
-            None => {
+            Goal::Recover(_) if digest == self.core.found.digest => Some(Step::Wrapper),
+            Goal::Recover(_) => self.fail(FullError::Damaged),
+            _ if self.whole => {
                 self.core.digest = digest;
                 Some(Step::Done)
             }
+            _ if self.core.is_blob(&digest) => Some(self.begin_hash(0)),
+            _ => self.fail(FullError::BlobHash),
         }
     }
 
     /// The next segment, or what follows the last.
     fn segment(&mut self) -> Option<Step> {
         let Goal::Recover(job) = &mut self.goal else { return None };
-        let segment = Wrapper::parse(&self.core.buffer.0).ok().and_then(|wrapper| wrapper.segments().nth(job.nth));
-        match segment {
+        let wrapper = Wrapper::parse(&self.core.buffer.0).ok()?;
+        let found = &mut self.core.found;
+        let stage = match wrapper.segments().nth(job.nth) {
+            Some(_) if job.nth == 1 && !job.is_marked => {
+                job.loaded(found.stage, wrapper.as_bytes(), &mut self.core.policy)
+            }
             Some(segment) => {
                 job.address = segment.address;
                 self.to = self.at.saturating_add(segment.len);
-                Some(Step::Give)
+                return Some(Step::Give);
             }
-            None => match job.finished(&self.core.found) {
-                Ok(marker) => Some(self.mark(marker)),
-                Err(fault) => self.fail(FullError::Modem(fault)),
-            },
+            None => job.finished(),
+        };
+        match stage {
+            Ok(stage) => {
+                if found.stage != stage {
+                    found.advance(stage);
+                }
+                Some(Step::Mark)
+            }
+            Err(fault) => self.fail(FullError::Modem(fault)),
         }
     }
 
-    /// A segment was given to the modem.
-    fn given(&mut self) -> Option<Step> {
-        let Goal::Recover(job) = &mut self.goal else { return None };
-        job.nth = job.nth.saturating_add(1);
-        if job.nth > 1 {
-            return self.segment();
+    /// What was read is hashed, or given to the modem.
+    fn took(&mut self) -> Option<Step> {
+        let (_, _, bytes) = piece::<F>(self.at, self.to, self.room());
+        self.at = self.at.saturating_add(bytes.len().max(1) as u32);
+        let Core { engine, policy, writer, found, .. } = &mut *self.core;
+        let (phase, size, next) = match &mut self.goal {
+            Goal::Recover(job) if self.step == Step::Given => {
+                if let Err(fault) = job.give(bytes) {
+                    return self.fail(FullError::Modem(fault));
+                }
+                (if job.nth == 0 { Phase::Loader } else { Phase::Programming }, found.size, Step::Give)
+            }
+            goal => {
+                let pieces = match goal {
+                    Goal::Recover(job) => &*job.pieces,
+                    _ => writer.buffered(),
+                };
+                engine.update(pieces.get(bytes).unwrap_or_default());
+                (Phase::Checking, self.to, Step::Hash)
+            }
+        };
+        policy.progress(phase, self.at, size);
+        Some(next)
+    }
+
+    /// How much is read at once.
+    fn room(&self) -> usize {
+        match &self.goal {
+            Goal::Recover(job) => job.pieces.len(),
+            _ => N,
         }
-        // Behind the loader.
-        let wrapper = Wrapper::parse(&self.core.buffer.0).ok()?;
-        match job.loaded(&self.core.found, wrapper.as_bytes(), &mut self.core.policy) {
-            Ok(marker) => Some(self.mark(marker)),
-            Err(fault) => self.fail(FullError::Modem(fault)),
-        }
+    }
+
+    /// Where a copy of the marker is: the newest or the other one.
+    fn place(&self, newest: u32) -> u32 {
+        let unit = if self.core.newest == newest { 0 } else { F::ERASE_SIZE as u32 };
+        self.core.capacity::<F>().saturating_add(unit)
     }
 }
 
 /// Less than this is no piece for a modem.
 const LEAST_PIECE: usize = 64;
 
-/// What is read at once of the file from `at` to `to`, by whole reads: where from, how much, and how much of that comes
-/// before `at` and counts.
+/// What is read at once of the file from `at` to `to`, by whole reads: where from, how much, and which of that counts.
 fn piece<F: NorFlash>(at: u32, to: u32, room: usize) -> (u32, usize, core::ops::Range<usize>) {
     let unit = F::READ_SIZE as u32;
     let from = align_down(at, unit);
@@ -254,67 +270,67 @@ fn piece<F: NorFlash>(at: u32, to: u32, room: usize) -> (u32, usize, core::ops::
 
 impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Plan for Steps<'_, '_, F, E, H, V, N> {
     fn next(&mut self) -> Option<Op<'_>> {
-        let unit = F::ERASE_SIZE as u32;
-        let capacity = self.core.capacity::<F>();
-        let place = |copy: u32| capacity.saturating_add(if copy == 0 { 0 } else { unit });
+        // A marker in whole words and reads.
         let len = align_up(Marker::LEN as u32, F::READ_SIZE.max(F::WRITE_SIZE) as u32) as usize;
-        // Read a piece, or a marker: where, and how much.
-        let (at, len) = loop {
-            match self.step {
+        let (erases, at) = loop {
+            self.step = match self.step {
                 Step::Look => {
+                    self.core.newest = 0;
+                    self.core.found = Marker::NONE;
                     self.step = Step::Looked;
-                    break (place(0), len);
+                    break (false, self.place(0));
                 }
-                Step::Looked => {
-                    self.marker = Marker::from_bytes(self.core.writer.buffered());
-                    self.step = Step::Known;
-                    break (place(1), len);
-                }
-                Step::Known => {
-                    let (first, second) = (self.marker, Marker::from_bytes(self.core.writer.buffered()));
-                    let is_first =
-                        first.stage != Marked::None && (second.stage == Marked::None || first.count >= second.count);
-                    (self.core.newest, self.core.found) = if is_first { (0, first) } else { (1, second) };
-                    self.step = self.known()?;
+                Step::Looked | Step::Known => {
+                    // The second, only if it is newer.
+                    if let Some(marker) = Marker::from_bytes(self.core.writer.buffered())
+                        && (self.core.found.stage == Marked::None || marker.count > self.core.found.count)
+                    {
+                        self.core.newest = u32::from(self.step == Step::Known);
+                        self.core.found = marker;
+                    }
+                    if self.step == Step::Looked {
+                        self.step = Step::Known;
+                        let at = self.core.capacity::<F>().saturating_add(F::ERASE_SIZE as u32);
+                        break (false, at);
+                    }
+                    self.known()?
                 }
                 Step::Unmark => {
                     self.step = Step::Unmarked;
-                    let at = place(self.core.newest ^ 1);
-                    return Some(Op::Erase(at, at.saturating_add(unit)));
+                    break (true, self.place(1));
                 }
                 Step::Unmarked => {
-                    self.core.found = Marker::NONE;
+                    self.core.found.stage = Marked::None;
                     self.step = if matches!(self.goal, Goal::Write) { Step::Gathered } else { Step::Done };
-                    let at = place(self.core.newest);
-                    return Some(Op::Erase(at, at.saturating_add(unit)));
+                    break (true, self.place(0));
                 }
-                Step::Mark if self.copies == 2 => self.step = self.marked()?,
-                Step::Mark | Step::Check => {
-                    self.step = if self.step == Step::Mark { Step::Compare } else { Step::Marked };
-                    break (place(self.core.newest ^ 1 ^ self.copies), len);
+                Step::Mark if self.copies == 2 => self.marked()?,
+                Step::Mark => {
+                    self.written = false;
+                    self.step = Step::Compare;
+                    break (false, self.place(self.copies ^ 1));
                 }
-                Step::Compare if Marker::from_bytes(self.core.writer.buffered()) == self.marker => {
+                Step::Compare if self.core.found.is(self.core.writer.buffered()) => {
                     self.copies = self.copies.wrapping_add(1);
-                    self.step = Step::Mark;
+                    Step::Mark
                 }
+                Step::Compare if self.written => return self.fail(FullError::MarkNotWritten),
                 Step::Compare => {
                     self.step = Step::Put;
-                    let at = place(self.core.newest ^ 1 ^ self.copies);
-                    return Some(Op::Erase(at, at.saturating_add(unit)));
+                    break (true, self.place(self.copies ^ 1));
                 }
                 Step::Put => {
+                    self.written = true;
                     self.step = Step::Check;
+                    let at = self.place(self.copies ^ 1);
                     let bytes = self.core.writer.buffer().get_mut(..len).unwrap_or_default();
                     bytes.fill(0xff);
-                    bytes.iter_mut().zip(self.marker.to_bytes()).for_each(|(to, from)| *to = from);
-                    return Some(Op::Write(place(self.core.newest ^ 1 ^ self.copies), bytes));
+                    bytes.iter_mut().zip(self.core.found.stored()).for_each(|(to, from)| *to = from);
+                    return Some(Op::Write(at, bytes));
                 }
-                Step::Marked if Marker::from_bytes(self.core.writer.buffered()) != self.marker => {
-                    return self.fail(FullError::MarkNotWritten);
-                }
-                Step::Marked => {
-                    self.copies = self.copies.wrapping_add(1);
-                    self.step = Step::Mark;
+                Step::Check => {
+                    self.step = Step::Compare;
+                    break (false, self.place(self.copies ^ 1));
                 }
                 // Of these three the writer knows the end, and the plan's is there.
                 Step::Gathered => {
@@ -334,54 +350,42 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Plan for Steps<'_
                 Step::Prepare => {
                     let from = self.core.writer.unprepared(self.core.total)?;
                     self.step = Step::Prepared;
-                    return Some(Op::Erase(from, from.saturating_add(unit)));
+                    break (true, from);
                 }
                 Step::Prepared => {
                     self.core.writer.prepared::<F>();
-                    self.step = Step::Done;
+                    Step::Done
                 }
                 Step::Wrapper => {
                     self.step = Step::Parsed;
                     return Some(Op::Read(0, &mut self.core.buffer.0));
                 }
-                Step::Parsed => self.step = self.parsed()?,
-                Step::Hash if self.at >= self.to => self.step = self.hashed()?,
-                Step::Give if self.at >= self.to => self.step = self.given()?,
+                Step::Parsed => self.parsed()?,
+                Step::Segment => self.segment()?,
+                Step::Hash if self.at >= self.to => self.hashed()?,
+                Step::Give if self.at >= self.to => {
+                    if let Goal::Recover(job) = &mut self.goal {
+                        job.nth = job.nth.saturating_add(1);
+                    }
+                    Step::Segment
+                }
                 Step::Hash | Step::Give => {
                     self.step = if self.step == Step::Hash { Step::Hashed } else { Step::Given };
+                    let (from, len, _) = piece::<F>(self.at, self.to, self.room());
                     let pieces = match &mut self.goal {
                         Goal::Recover(job) => &mut *job.pieces,
-                        _ => &mut self.core.buffer.0,
+                        _ => self.core.writer.buffer(),
                     };
-                    let (from, len, _) = piece::<F>(self.at, self.to, pieces.len());
                     return Some(Op::Read(from, pieces.get_mut(..len).unwrap_or_default()));
                 }
-                Step::Hashed | Step::Given => {
-                    let gives = self.step == Step::Given;
-                    let room = match &self.goal {
-                        Goal::Recover(job) => job.pieces.len(),
-                        _ => self.core.buffer.0.len(),
-                    };
-                    let (_, _, bytes) = piece::<F>(self.at, self.to, room);
-                    self.at = self.at.saturating_add(bytes.len().max(1) as u32);
-                    let mut phase = Phase::Checking;
-                    match &mut self.goal {
-                        Goal::Recover(job) if gives => {
-                            phase = job.phase();
-                            if let Err(fault) = job.give(bytes) {
-                                return self.fail(FullError::Modem(fault));
-                            }
-                        }
-                        Goal::Recover(job) => self.core.engine.update(job.pieces.get(bytes).unwrap_or_default()),
-                        _ => self.core.engine.update(self.core.buffer.0.get(bytes).unwrap_or_default()),
-                    }
-                    let size = if gives { self.core.found.size } else { self.to };
-                    self.core.policy.progress(phase, self.at, size);
-                    self.step = if gives { Step::Give } else { Step::Hash };
-                }
+                Step::Hashed | Step::Given => self.took()?,
                 Step::Done => return None,
             }
         };
-        Some(Op::Read(at, self.core.writer.buffer().get_mut(..len).unwrap_or_default()))
+        Some(if erases {
+            Op::Erase(at, at.saturating_add(F::ERASE_SIZE as u32))
+        } else {
+            Op::Read(at, self.core.writer.buffer().get_mut(..len).unwrap_or_default())
+        })
     }
 }

@@ -97,7 +97,17 @@ impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, 
         program: &Program<'_>,
         buffer: &mut [u8],
     ) -> Result<Recovered, FullError<RegionError<F::Error>>> {
-        let job = Job { modem, program, pieces: buffer, start, nth: 0, address: 0, verdict: None, begun: false };
+        let job = Job {
+            modem,
+            program,
+            pieces: buffer,
+            start,
+            nth: 0,
+            address: 0,
+            refusal: None,
+            begun: false,
+            is_marked: false,
+        };
         self.core.outcome = Recovered::Nothing;
         self.run(Goal::Recover(job), Step::Look).await.map(|()| self.core.outcome)
     }
@@ -112,16 +122,11 @@ pub(super) struct Job<'w> {
     /// Which segment, and where the next piece of it goes.
     pub(super) nth: usize,
     pub(super) address: u32,
-    /// Why it fails, when the marker says so.
-    verdict: Option<Verdict>,
+    /// Why the modem refused.
+    refusal: Option<Fault>,
     begun: bool,
-}
-
-/// Why a file is not programmed, or not well.
-#[derive(Clone, Copy)]
-enum Verdict {
-    Refused(Fault),
-    Mismatch(Digest),
+    /// The marker says that the modem's flash is being programmed.
+    pub(super) is_marked: bool,
 }
 
 impl Job<'_> {
@@ -144,10 +149,6 @@ impl Job<'_> {
         self.modem.start()
     }
 
-    pub(super) fn phase(&self) -> Phase {
-        if self.nth == 0 { Phase::Loader } else { Phase::Programming }
-    }
-
     /// Gives the modem these of the bytes that were read.
     pub(super) fn give(&mut self, bytes: core::ops::Range<usize>) -> Result<(), Fault> {
         let piece = self.pieces.get(bytes).unwrap_or_default();
@@ -159,10 +160,10 @@ impl Job<'_> {
     /// The loader is there. The marker that is to be written before the modem's flash is touched.
     pub(super) fn loaded(
         &mut self,
-        found: &Marker,
+        found: Marked,
         wrapper: &[u8],
         policy: &mut dyn FullPolicy,
-    ) -> Result<Marker, Fault> {
+    ) -> Result<Marked, Fault> {
         self.modem.update()?;
         if self.program.verify {
             policy.progress(Phase::Verifying, 0, 1);
@@ -172,37 +173,37 @@ impl Job<'_> {
                 Ok(()) => {}
                 // Nothing was programmed since the modem last was whole.
                 Err(fault @ Fault::Errno(Errno::Perm | Errno::NoExec))
-                    if matches!(found.stage, Marked::Verified | Marked::Done) =>
+                    if matches!(found, Marked::Verified | Marked::Done) =>
                 {
-                    self.verdict = Some(Verdict::Refused(fault));
-                    return Ok(found.then(Marked::Refused));
+                    self.refusal = Some(fault);
+                    return Ok(Marked::Refused);
                 }
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(found.then(Marked::Programming))
+        Ok(Marked::Programming)
     }
 
     /// The last segment is there. The marker that says how that went.
-    pub(super) fn finished(&mut self, found: &Marker) -> Result<Marker, Fault> {
+    pub(super) fn finished(&mut self) -> Result<Marked, Fault> {
         self.modem.update()?;
-        if let Some((ranges, expected)) = self.program.expected {
-            let digest = self.modem.digest(ranges)?;
-            if digest != expected {
-                self.verdict = Some(Verdict::Mismatch(digest));
-                return Ok(found.then(Marked::Mismatch));
-            }
+        if let Some((ranges, expected)) = self.program.expected
+            && self.modem.digest(ranges)? != expected
+        {
+            return Ok(Marked::Mismatch);
         }
-        Ok(found.then(Marked::Done))
+        Ok(Marked::Done)
     }
 
     /// A marker is written: whether segments follow.
-    pub(super) fn marked<E>(&mut self, marker: &Marker) -> Result<bool, FullError<E>> {
-        match self.verdict {
-            Some(Verdict::Refused(fault)) => Err(FullError::Refused(fault)),
-            Some(Verdict::Mismatch(found)) => Err(FullError::Mismatch { found }),
-            None if marker.stage == Marked::Programming => Ok(true),
-            None => Ok(false),
+    pub(super) fn marked<E>(&mut self, marker: Marked) -> Result<bool, FullError<E>> {
+        match (self.refusal, marker) {
+            (Some(fault), _) => Err(FullError::Refused(fault)),
+            (None, Marked::Mismatch) => Err(FullError::Mismatch),
+            (None, marker) => {
+                self.is_marked = true;
+                Ok(marker == Marked::Programming)
+            }
         }
     }
 }

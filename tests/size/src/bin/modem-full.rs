@@ -1,4 +1,4 @@
-//! The modem's full update, driven by hand: into the staging flash, and from there into the modem.
+//! The modem's full update, without a session: into the staging flash, and from there into the modem.
 #![no_std]
 #![no_main]
 
@@ -6,6 +6,7 @@ use core::hint::black_box;
 
 use dfu_size::{Engine, Flash, Modem};
 use dfu_target::flash::{Layout, Shared};
+use dfu_target::target::{Applied, Assurance, Call, Checked, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind};
 use dfu_target_nrf_modem::{ModemFull, Program, Start};
 
@@ -25,11 +26,19 @@ async fn full() -> Option<()> {
     let (_, buffer) = dfu_size::buffers();
     let _ = black_box(target.recover(&mut Modem, black_box(Start::NotTried), &Program::new(), buffer).await.ok()?);
     let image = Image { size: black_box(Some(0x8000)), head: dfu_size::bytes(), ..Image::new(ImageKind::ModemFull) };
-    let from = target.init(&image, black_box(0)).await.ok()?;
-    for _ in black_box(from)..64 {
-        target.write(dfu_size::bytes()).await.ok()?;
+    let (mut from, mut written) = (black_box(0), Written::Committed(0));
+    let mut checked = Checked { digest: Digest([0; 32]), assurance: Assurance::None };
+    let (proof, mut applied) = (dfu_size::proof(), Applied::AtReset);
+    // By the one function that a session uses.
+    for nth in 0..black_box(9) {
+        let call = match nth {
+            0 => Call::Init(&image, &mut from),
+            7 => Call::Digest(&mut checked),
+            8 => Call::Apply(&proof, &mut applied),
+            _ => Call::Write(dfu_size::bytes(), &mut written),
+        };
+        target.call(call).await.ok()?;
     }
-    let proof = target.digest().await.ok()?.matches(&black_box(Digest([0; 32])))?;
-    let _ = black_box(target.apply(proof).await.ok()?);
+    let _ = black_box((written, checked, applied));
     Some(())
 }

@@ -6,15 +6,20 @@
 use core::hint::black_box;
 use core::ops::ControlFlow;
 
-use dfu_size::{Clock, Engine, Flash, Net};
+use dfu_size::{Clock, Engine, Flash, Modem, Net};
+use dfu_target::target::{Call, DfuTarget};
 use dfu_target::{ProgressLog, Session, Staged, Update, Verified};
 use dfu_target_mcuboot::signature::Ed25519;
 use dfu_target_mcuboot::{McubootTarget, Rules, Slots};
+use dfu_target_nrf_modem::{ModemDelta, ModemFull, Program, Start};
 use fota_download::{Backoff, Http, download};
 
 type Target = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER>;
 /// With all that can be asked of an image, and a signature.
 type Ruled = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER, Rules<'static, Engine, Ed25519>>;
+/// The modem's targets.
+type Delta = ModemDelta<&'static mut Modem, Clock, Engine>;
+type Full = ModemFull<'static, Flash, Engine, BUFFER>;
 type Log = ProgressLog<'static, Flash, RECORD>;
 type T = &'static mut Target;
 type S = &'static mut Log;
@@ -58,6 +63,18 @@ sizes! {
     ram_future_finish: returned(&|session: Session<'static, T, S>| session.finish());
     ram_future_verify: returned(&|staged: Staged<'static, T, S>| staged.verify_self());
     ram_future_apply: returned(&|verified: Verified<'static, T, S>| verified.apply());
+    ram_delta_target: size_of::<Delta>();
+    ram_delta_future: returned(&|(target, call): (&'static mut Delta, Call<'static>)| target.call(call));
+    ram_full_target: size_of::<Full>() - BUFFER;
+    ram_full_future: returned(&|(target, call): (&'static mut Full, Call<'static>)| target.call(call));
+    ram_full_recover: returned(
+        &|(target, modem, program, buf): (
+            &'static mut Full,
+            &'static mut Modem,
+            &'static Program<'static>,
+            &'static mut [u8],
+        )| target.recover(modem, Start::NotTried, program, buf)
+    );
     ram_http_source: size_of::<Http<'static, 'static, Net>>();
     ram_http_download: returned(
         &|(source, session, clock, buf): (
