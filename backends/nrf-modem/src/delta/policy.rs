@@ -26,7 +26,7 @@ pub trait DeltaPolicy {
 
 impl DeltaPolicy for () {}
 
-impl<T: DeltaPolicy> DeltaPolicy for &mut T {
+impl<T: DeltaPolicy + ?Sized> DeltaPolicy for &mut T {
     fn accepts(&mut self, base: &Uuid, image: &Image<'_>) -> bool {
         T::accepts(self, base, image)
     }

@@ -21,7 +21,7 @@ pub trait FullPolicy {
 
 impl FullPolicy for () {}
 
-impl<T: FullPolicy> FullPolicy for &mut T {
+impl<T: FullPolicy + ?Sized> FullPolicy for &mut T {
     fn accepts(&mut self, wrapper: &Wrapper<'_>) -> bool {
         T::accepts(self, wrapper)
     }
