@@ -155,7 +155,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
     /// Has the modem go back to the firmware of before the last update when it starts next. It can as long as that
     /// update was not [settled](Self::settle) and nothing new was begun.
     pub fn rollback(&mut self) -> Result<Applied, DeltaError> {
-        self.modem.port().rollback()?;
+        self.modem.released(P::rollback)?;
         Ok(Applied::AtReset)
     }
 
@@ -225,7 +225,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             return Ok(false);
         }
         if self.area == Area::Unclean {
-            match self.modem.port().erase() {
+            match self.modem.released(P::erase) {
                 Ok(()) | Err(Fault::Code(Code::ErasePending)) => {}
                 Err(fault) => return Err(fault.into()),
             }
@@ -417,7 +417,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
             return Err(DeltaError::NotChecked);
         }
         if !self.modem.port().is_scheduled() {
-            self.modem.port().update()?;
+            self.modem.released(P::update)?;
         }
         Ok(Applied::AtReset)
     }
