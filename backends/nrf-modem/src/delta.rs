@@ -255,10 +255,8 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
     /// Erases what is stored, if anything is.
     async fn erase(&mut self) -> Result<(), DeltaError> {
         self.close();
-        if self.area != Area::Erasing {
-            let is_blank = self.modem.port().offset() == Ok(Offset::At(0)) && !self.modem.port().is_scheduled();
-            self.area = if is_blank { Area::Ready } else { Area::Unclean };
-        }
+        let is_blank = self.modem.port().offset() == Ok(Offset::At(0)) && !self.modem.port().is_scheduled();
+        self.area = if is_blank { Area::Ready } else { Area::Unclean };
         self.erased().await
     }
 
