@@ -46,7 +46,8 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     delay: D,
     engine: H,
     policy: V,
-    base: Option<Uuid>,
+    /// The firmware that ran when the modem was asked last for the identity of what is stored.
+    base: Result<Uuid, Fault>,
     stage: Stage,
     area: Area,
     /// The image's length, or the most it may have.
@@ -111,7 +112,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256> ModemDelta<P, D, H> {
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, V> {
     /// The modem, with what the caller decides.
     pub fn with(mut modem: P, delay: D, engine: H, policy: V) -> Self {
-        let base = modem.uuid().ok();
+        let base = modem.uuid();
         Self {
             modem: Reserved::new(modem),
             delay,
@@ -147,9 +148,9 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self
     }
 
-    /// The firmware that ran when this was made, if the modem told.
+    /// The firmware that ran when this was made or [settled](Self::settle), if the modem told.
     pub fn base(&self) -> Option<&Uuid> {
-        self.base.as_ref()
+        self.base.as_ref().ok()
     }
 
     /// Has the modem go back to the firmware of before the last update when it starts next. It can as long as that
@@ -171,6 +172,13 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             return Err(DeltaError::TooLarge { size, area });
         }
         let base = self.modem.port().uuid()?;
+        // The identity that was told is not of this firmware: none, or one of before the modem was restarted. What
+        // would be recorded under it could be taken for an update that went well.
+        match core::mem::replace(&mut self.base, Ok(base)) {
+            Ok(told) if told == base => {}
+            Ok(_) => return Err(DeltaError::Closed),
+            Err(fault) => return Err(fault.into()),
+        }
         if !self.policy.accepts(&base, image) {
             return Err(DeltaError::Policy);
         }
