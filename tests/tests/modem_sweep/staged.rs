@@ -162,7 +162,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     }
 
     fn boot_with<S: ProgressStore>(&self, life: &mut Life, mut target: Target<'_, W, E, R>, store: &mut S) -> Boot {
-        let mut buffer = [0; 512];
+        let mut buffer = [0; 200];
         let recovered =
             run(target.recover(&mut self.modem.bootloader(), Start::NotTried, &self.program(), &mut buffer));
         match recovered {

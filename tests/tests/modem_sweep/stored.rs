@@ -3,10 +3,10 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
+use dfu_target::ProgressStore;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::progress::ProgressLog;
-use dfu_target::ProgressStore;
 use dfu_target_nrf_modem::port::{Delta, Fault, Offset, Uuid};
 use dfu_target_nrf_modem::{ModemDelta, Outcome, Settled};
 use dfu_testkit::flash::{Chip, SimFlash};
