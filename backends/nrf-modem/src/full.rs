@@ -104,6 +104,7 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'a, F,
     /// [`abort`](DfuTarget::abort) where that is not meant.
     pub async fn discard(&mut self) -> Result<(), FullError<RegionError<F::Error>>> {
         self.stage = Stage::Closed;
+        self.found = self.staging.marker().await?;
         self.staging.unmark().await
     }
 

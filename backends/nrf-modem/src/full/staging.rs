@@ -14,6 +14,8 @@ pub(super) struct Staging<'a, F: NorFlash, const N: usize> {
     writer: FlashWriter<Region<'a, F>, N>,
     buffer: Buffer,
     place: [u32; 2],
+    /// The copy of the marker that is to be touched last, as of the last look.
+    last: u32,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl<'a, F: NorFlash, const N: usize> Staging<'a, F, N> {
             assert!(F::ERASE_SIZE >= Marker::LEN.next_multiple_of(F::WRITE_SIZE), "a marker fits into an erase unit");
         }
         let place = [region.start(), region.size()];
-        Self { writer: FlashWriter::new(region), buffer: Buffer([0; Wrapper::MAX_LEN]), place }
+        Self { writer: FlashWriter::new(region), buffer: Buffer([0; Wrapper::MAX_LEN]), place, last: 0 }
     }
 
     /// What tells this place from others.
@@ -123,17 +125,13 @@ impl<'a, F: NorFlash, const N: usize> Staging<'a, F, N> {
         read(self.writer.flash(), at, to, buffer).await
     }
 
-    /// The marker that counts.
+    /// The marker that counts. Takes the buffer.
     pub(super) async fn marker(&mut self) -> Result<Marker, F> {
-        Ok(self.markers().await?.1)
-    }
-
-    /// The copy of the marker that is to be touched last, and what counts.
-    async fn markers(&mut self) -> Result<(u32, Marker), F> {
         let first = self.copy(0).await?;
         let second = self.copy(1).await?;
         let is_first = first.stage != Stage::None && (second.stage == Stage::None || first.count >= second.count);
-        Ok(if is_first { (0, first) } else { (1, second) })
+        self.last = u32::from(!is_first);
+        Ok(if is_first { first } else { second })
     }
 
     async fn copy(&mut self, copy: u32) -> Result<Marker, F> {
@@ -146,7 +144,8 @@ impl<'a, F: NorFlash, const N: usize> Staging<'a, F, N> {
 
     /// Writes both copies, the one that does not count first, and reads them back. What is there is left as it is.
     pub(super) async fn mark(&mut self, marker: &Marker) -> Result<(), F> {
-        let (last, found) = self.markers().await?;
+        let found = self.marker().await?;
+        let last = self.last;
         let count = if found.is_like(marker) { found.count } else { found.count.wrapping_add(1) };
         let marker = Marker { count, ..*marker };
         for copy in [1_u32.saturating_sub(last), last] {
@@ -168,11 +167,11 @@ impl<'a, F: NorFlash, const N: usize> Staging<'a, F, N> {
         Ok(())
     }
 
-    /// Erases both copies, the one that counts last.
+    /// Erases both copies, the one that counts last: as [`marker`](Self::marker) has seen them. Leaves the buffer alone,
+    /// where the wrapper is that was gathered.
     pub(super) async fn unmark(&mut self) -> Result<(), F> {
-        let (last, _) = self.markers().await?;
-        self.erase(1_u32.saturating_sub(last)).await?;
-        self.erase(last).await
+        self.erase(1_u32.saturating_sub(self.last)).await?;
+        self.erase(self.last).await
     }
 
     async fn erase(&mut self, copy: u32) -> Result<(), F> {
