@@ -1,4 +1,6 @@
-//! Every answer at every call: the update goes through or ends with a typed error, and trying again gets to the end.
+//! Every answer at every call of a delta: the update goes through or ends with a typed error, and trying again gets to the end.
+
+mod full;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -6,13 +8,12 @@ use std::time::Instant;
 use dfu_target::session::SessionError;
 use dfu_target::{ErrorKind, ProgressStore};
 use dfu_target_nrf_modem::port::{Code, Errno, Fault};
-use dfu_target_nrf_modem::{DeltaError, FullError, Outcome, Recovered, Settled, Start};
+use dfu_target_nrf_modem::{DeltaError, Outcome, Settled};
 use dfu_testkit::flash::{Cut, Tear};
-use dfu_testkit::modem::{FullFile, ModemCall, uuid};
+use dfu_testkit::modem::ModemCall;
 use dfu_testkit::poll::run;
 
 use crate::push::Until;
-use crate::staged::{self, NEW};
 use crate::stored::{Device, Life, Target};
 use crate::{Boot, report};
 
@@ -264,49 +265,4 @@ fn every_outcome_of_a_delta_is_settled() {
             device.finished(&mut life);
         }
     }
-}
-
-#[test]
-fn every_answer_at_every_call_of_a_full_update_is_typed_and_the_next_boot_gets_to_the_end() {
-    let (began, mut points) = (Instant::now(), 0);
-    let device = staged::Device::<4, 1024>::new(&FullFile::small(uuid(NEW)), 512).applied();
-    let counts = {
-        assert_eq!(device.boot(&mut device.restore()), Boot::Reset);
-        ModemCall::BOOTLOADER.map(|call| (call, device.modem.count(call) as u32))
-    };
-    for (call, count) in counts {
-        assert!(count > 0 || call == ModemCall::BootloaderUuid, "{call:?}");
-        for (nth, cut) in
-            (0..count).flat_map(|nth| [Cut::Before, Cut::Torn(Tear::Random), Cut::After].map(|cut| (nth, cut)))
-        {
-            for fault in answers() {
-                let mut life = device.restore();
-                device.modem.fail_amid(call, nth, fault, cut);
-                let recovered = device.with(|mut target, _| {
-                    let modem = &mut device.modem.bootloader();
-                    let recovered = run(target.recover(modem, Start::NotTried, &device.program(), &mut [0; 200]));
-                    life.refused = matches!(recovered, Err(FullError::Refused(_)));
-                    device.check(&life);
-                    recovered
-                });
-                points += 1;
-                let refuses = call == ModemCall::Verify && matches!(fault, Fault::Errno(Errno::Perm | Errno::NoExec));
-                match recovered {
-                    Ok(Recovered::Programmed) => {}
-                    Err(FullError::Refused(told)) => assert!(refuses && told == fault),
-                    Err(error @ FullError::Modem(told)) => {
-                        assert_eq!(told, fault);
-                        let kind = dfu_target::Error::kind(&error);
-                        assert_eq!(fault.is_low_voltage(), kind == ErrorKind::Busy);
-                    }
-                    // The loader was not run, or torn: what the modem says then is its own.
-                    other => panic!("{call:?} {nth} {fault} {cut:?}: {other:?}"),
-                }
-                assert!(device.modem.is_alive() || !refuses);
-                device.modem.power_on();
-                assert_eq!(device.go_on(&mut life, &[]), 0);
-            }
-        }
-    }
-    report(points, began, "answers to a full update");
 }

@@ -20,12 +20,8 @@ fn target(modem: &FakeModem) -> Target {
     ModemFullDirect::new(modem.clone(), [SoftSha256::default(), SoftSha256::default()])
 }
 
-fn push<'a>(
-    target: &'a mut Target,
-    file: &'a [u8],
-    chunk: usize,
-) -> impl Future<Output = Result<(), SessionError<DirectError>>> + 'a {
-    async move { Push { file, chunk, save_every: 512 }.run(target, NoProgress, Until::Applied).await }
+async fn push(target: &mut Target, file: &[u8], chunk: usize) -> Result<(), SessionError<DirectError>> {
+    Push { file, chunk, save_every: 512 }.run(target, NoProgress, Until::Applied).await
 }
 
 fn runs(modem: &FakeModem, n: u32) -> bool {

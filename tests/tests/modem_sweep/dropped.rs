@@ -29,7 +29,7 @@ fn a_recovery_that_is_dropped_anywhere_is_done_again() {
         for polls in 0.. {
             let mut life = device.restore();
             let ready = device.with(|mut target, _| {
-                let (modem, program) = (&mut device.modem.bootloader(), device.program());
+                let (modem, program) = (&mut device.bootloader(), device.program());
                 let ready = is_ready(target.recover(modem, Start::NotTried, &program, &mut [0; 100]), polls);
                 device.check(&life);
                 if !ready && !resets {

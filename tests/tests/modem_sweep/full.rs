@@ -2,13 +2,17 @@
 
 use std::time::Instant;
 
-use dfu_target_nrf_modem::{FullError, Recovered, Start};
+use dfu_target::session::SessionError;
+use dfu_target::{DfuTarget, Digest};
+use dfu_target_nrf_modem::{FullError, Program, Recovered, Start};
 use dfu_testkit::flash::Cut;
 use dfu_testkit::modem::{FullFile, uuid};
 use dfu_testkit::poll::run;
+use dfu_testkit::store::RamStore;
 
-use crate::staged::{Device, NEW};
-use crate::{SOME, report, sweep, sweep_pairs};
+use crate::push::Until;
+use crate::staged::{Device, NEW, Target};
+use crate::{Cutting, SOME, report, sweep, sweep_pairs};
 
 fn small() -> FullFile {
     FullFile::small(uuid(NEW))
@@ -23,7 +27,7 @@ fn a_full_update_survives_a_cut_anywhere() {
     report(points, began, "words of 4, units of 1024, from the first byte on");
 
     let began = Instant::now();
-    let file = small().loader(1500).ranges(&[(0x6000, 9000), (0x5_0000, 700)]);
+    let file = small().loader(1500).header(8192).ranges(&[(0x6000, 9000), (0x5_0000, 700)]);
     let device = Device::<32, 512, 4>::new(&file, 1000);
     let points = sweep(&Cut::ALL, |cuts| device.live(cuts));
     assert!(points > 7 * 400, "{points}");
@@ -59,54 +63,96 @@ fn cut_after_cut_after_cut_is_survived() {
     let mut rng = fastrand::Rng::with_seed(11);
     let chains = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
     let points = (0..chains).map(|_| {
-        let cuts = [(); 5].map(|()| crate::Cutting { point: rng.u64(0..110), cut: rng.choice(Cut::ALL).unwrap() });
+        let cuts = [(); 5].map(|()| Cutting { point: rng.u64(0..110), cut: rng.choice(Cut::ALL).unwrap() });
         device.live(&cuts)
     });
     report(points.sum(), began, "up to five in a row, at random");
+}
+
+/// The modem is programmed, dies later on its own, and is programmed again from what is staged yet. The first cut comes
+/// before its death, where there are two.
+fn die_later<const W: usize, const E: usize, const R: usize>(device: &Device<W, E, R>, cuttings: &[Cutting]) -> u64 {
+    let life = device.restore();
+    let recover = |start| {
+        device.with(|mut target, _| {
+            run(target.recover(&mut device.bootloader(), start, &device.program(), &mut [0; 512]))
+        })
+    };
+    let mut cuts = 0;
+    let (early, late) = cuttings.split_at(cuttings.len() - 1);
+    for (cutting, dies) in [(early.first(), true), (late.first(), false)] {
+        cutting.into_iter().for_each(|next| device.modem.cut_after(next.point, next.cut));
+        for nth in 0.. {
+            assert!(nth < 6, "no end of it after {cuttings:?}");
+            let mut recovered = recover(Start::NotTried);
+            if recovered == Ok(Recovered::Nothing) {
+                if device.modem.start_normal().is_ok() {
+                    break;
+                }
+                recovered = recover(Start::Failed);
+            }
+            if !device.modem.is_powered() {
+                cuts += 1;
+                device.modem.power_on();
+            } else {
+                assert_eq!(recovered, Ok(Recovered::Programmed), "after {cuttings:?}");
+                let _ = device.modem.shutdown();
+            }
+        }
+        assert_eq!(device.modem.running(), device.new_firmware());
+        device.check(&life);
+        if dies && cuts < early.len() as u64 {
+            return 0;
+        }
+        device.modem.power_on();
+        if dies {
+            device.modem.kill();
+        }
+    }
+    cuts
 }
 
 #[test]
 fn a_modem_that_dies_later_is_programmed_again_through_cuts_anywhere() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).applied();
-    let mut last = 0;
-    for cut in Cut::ALL {
+    let points = sweep(&Cut::ALL, |cuts| die_later(&device, cuts));
+    report(points, began, "programmed again");
+    let began = Instant::now();
+    let points = if cfg!(debug_assertions) {
+        let device = Device::<32, 512, 4>::new(&small(), 512).applied();
+        sweep_pairs(&Cut::ALL, |cuts| die_later(&device, cuts))
+    } else {
+        sweep_pairs(&Cut::ALL, |cuts| die_later(&device, cuts))
+    };
+    report(points, began, "programmed again, pairs");
+}
+
+#[test]
+fn either_copy_of_the_marker_is_enough() {
+    let device = Device::<4, 1024>::new(&small(), 512).applied();
+    let units = device.file.len().div_ceil(1024) as u32;
+    for copy in [units + 1, units + 2] {
+        let mut states = [0; 3];
         for point in 0.. {
             let mut life = device.restore();
-            let boots = [device.boot(&mut life)];
-            assert_eq!((boots, device.modem.running()), ([crate::Boot::Reset], device.new_firmware()));
+            device.modem.cut_after(point, Cut::After);
+            let _ = device.boot(&mut life);
+            let over = device.modem.is_powered();
             device.modem.power_on();
-            device.modem.kill();
-            device.modem.cut_after(point, cut);
-            let again = |start| {
-                device.with(|mut target, _| {
-                    let modem = &mut device.modem.bootloader();
-                    run(target.recover(modem, start, &device.program(), &mut [0; 512]))
-                })
-            };
-            if again(Start::NotTried) != Ok(Recovered::Nothing) {
-                panic!("its normal start is to be tried first");
+            let dead = !device.modem.is_alive();
+            states[usize::from(dead) + 2 * usize::from(over)] += 1;
+            if dead || over {
+                device.chip.sim().flip(copy * 1024 + 9, 5);
+                device.check(&life);
             }
-            assert!(device.modem.start_normal().is_err());
-            let is_over = again(Start::Failed) == Ok(Recovered::Programmed);
-            if !is_over {
-                assert!(!device.modem.is_powered());
-                device.modem.power_on();
-                // First thing at the next boot; where it was cut before the mark, the modem has to fail once more.
-                if again(Start::NotTried) == Ok(Recovered::Nothing) && device.modem.start_normal().is_err() {
-                    assert_eq!(again(Start::Failed), Ok(Recovered::Programmed));
-                }
-            }
-            device.modem.power_on();
-            assert_eq!(again(Start::NotTried), Ok(Recovered::Nothing));
-            assert!(device.modem.start_normal().is_ok() && device.modem.running() == device.new_firmware());
-            if is_over {
+            assert_eq!(device.go_on(&mut life, &[]), 0);
+            if over {
                 break;
             }
-            last += 1;
         }
+        assert!(states.iter().all(|count| *count > 0), "{states:?}");
     }
-    report(last, began, "programmed again");
 }
 
 #[test]
@@ -116,11 +162,100 @@ fn a_staged_file_that_was_damaged_is_not_given_to_the_modem() {
         let _ = device.restore();
         device.chip.sim().flip(1024 + byte, (byte % 8) as u8);
         device.with(|mut target, _| {
-            let modem = &mut device.modem.bootloader();
+            let modem = &mut device.bootloader();
             let recovered = run(target.recover(modem, Start::NotTried, &device.program(), &mut [0; 512]));
             assert_eq!(recovered, Err(FullError::Damaged), "byte {byte}");
         });
         assert_eq!(device.modem.calls(), []);
         assert!(device.modem.start_normal().is_ok());
     }
+}
+
+#[test]
+fn a_modem_that_never_reads_as_expected_is_programmed_three_times_and_then_waits_for_another_file() {
+    let began = Instant::now();
+    let device = Device::<4, 1024>::new(&small(), 512).applied();
+    let ranges = small().digest_ranges();
+    let program = Program::new().expect(&ranges, Digest([1; 32]));
+    let mut points = 0;
+    for cut in Cut::ALL {
+        for point in 0.. {
+            let _ = device.restore();
+            device.modem.cut_after(point, cut);
+            let (mut cuts, mut boots) = (0, 0);
+            loop {
+                let recovered = device.with(|mut target, _| {
+                    run(target.recover(&mut device.bootloader(), Start::NotTried, &program, &mut [0; 512]))
+                });
+                match recovered {
+                    Ok(Recovered::GaveUp) => break,
+                    Err(FullError::Mismatch { found }) => assert_eq!(found, small().digest()),
+                    other => {
+                        assert!(other.is_err() && !device.modem.is_powered(), "{other:?}");
+                        cuts += 1;
+                    }
+                }
+                boots += 1;
+                assert!(boots <= 3 + cuts, "there is no end of it");
+                if !device.modem.is_powered() {
+                    device.modem.power_on();
+                }
+            }
+            // It may start for all that.
+            assert!(device.modem.start_normal().is_ok());
+            let other = FullFile::small(uuid(8)).version(2, 2).build();
+            device.with(|mut target, _| {
+                let modem = &mut device.modem.bootloader();
+                let recovered = run(target.recover(modem, Start::Worked, &program, &mut [0; 64]));
+                assert_eq!(recovered, Ok(Recovered::Nothing));
+                run(device.push(&other).run(&mut target, RamStore::new(), Until::Applied)).unwrap();
+                let recovered = run(target.recover(modem, Start::NotTried, &Program::new(), &mut [0; 64]));
+                assert_eq!((recovered, device.modem.running()), (Ok(Recovered::Programmed), uuid(8)));
+            });
+            if cuts == 0 {
+                break;
+            }
+            points += 1;
+        }
+    }
+    report(points, began, "not as expected");
+}
+
+#[test]
+fn with_a_dead_modem_and_a_damaged_file_the_application_goes_on_and_another_file_helps() {
+    let device = Device::<4, 1024>::new(&small(), 512).applied();
+    let mut life = device.restore();
+    // The marker's four words of 13 each, then the pages.
+    let dead = (0..).find(|point| {
+        life = device.restore();
+        device.modem.cut_after(*point, Cut::After);
+        let _ = device.boot(&mut life);
+        !device.modem.is_alive()
+    });
+    assert!(dead.is_some());
+    device.modem.power_on();
+    device.chip.sim().flip(1024 + 900, 3);
+    let other = FullFile::small(uuid(8)).version(2, 2).build();
+    device.with(|mut target, _| {
+        let modem = &mut device.bootloader();
+        let mut recover = |target: &mut Target<'_, 4, 1024, 1>, start| {
+            run(target.recover(modem, start, &device.program(), &mut [0; 512]))
+        };
+        assert_eq!(recover(&mut target, Start::NotTried), Err(FullError::Damaged));
+        assert!(device.modem.start_normal().is_err());
+        assert_eq!(recover(&mut target, Start::Failed), Err(FullError::Damaged));
+        for _ in 0..2 {
+            let pushed = run(device.push(&other).run(&mut target, RamStore::new(), Until::Applied));
+            assert_eq!(pushed, Err(SessionError::Target(FullError::Incomplete)));
+            assert_eq!(run(target.abort()), Err(FullError::Incomplete));
+        }
+        run(target.discard()).unwrap();
+        assert_eq!(recover(&mut target, Start::Failed), Ok(Recovered::NoRemedy));
+        run(device.push(&other).run(&mut target, RamStore::new(), Until::Applied)).unwrap();
+        let recovered =
+            run(target.recover(&mut device.modem.bootloader(), Start::NotTried, &Program::new(), &mut [0; 64]));
+        assert_eq!(recovered, Ok(Recovered::Programmed));
+    });
+    device.modem.power_on();
+    assert_eq!((device.modem.start_normal(), device.modem.running()), (Ok(None), uuid(8)));
 }

@@ -1,5 +1,7 @@
 //! A device with a modem and a flash where full updates are staged, and its life under power cuts.
 
+mod watch;
+
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Region, Shared};
 use dfu_target::progress::ProgressLog;
@@ -11,6 +13,8 @@ use dfu_testkit::modem::{FakeModem, FullFile, ModemState, uuid};
 use dfu_testkit::poll::run;
 use dfu_testkit::store::RamStore;
 
+pub(crate) use self::watch::Watched;
+use self::watch::marker;
 use crate::push::{Push, Until};
 use crate::{Boot, Cutting};
 
@@ -32,7 +36,8 @@ pub(crate) struct Device<const W: usize, const E: usize, const R: usize = 1> {
     staging: u32,
     pub(crate) file: Vec<u8>,
     next: Vec<u8>,
-    expected: Option<(Vec<Range>, Digest)>,
+    digest: [u8; 32],
+    expected: (Vec<Range>, Digest),
     before: ModemState,
     chunk: usize,
     /// How much of the next update comes.
@@ -55,7 +60,7 @@ pub(crate) type Target<'a, const W: usize, const E: usize, const R: usize> =
 impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// With progress in the flash.
     pub(crate) fn new(file: &FullFile, chunk: usize) -> Self {
-        let expected = Some((file.digest_ranges(), file.digest()));
+        let expected = (file.digest_ranges(), file.digest());
         let (file, next) = (file.build(), FullFile::small(uuid(8)).version(2, 2).build());
         let units = file.len().max(next.len()).div_ceil(E) + 2;
         let staging = (units * E) as u32;
@@ -68,7 +73,8 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         modem.share_supply(&chip);
         let layout = Layout::checked([(E as u32, staging), (E as u32 + staging, 2 * E as u32)]).unwrap();
         let before = modem.save();
-        Self { chip, modem, layout, staging, file, next, expected, before, chunk, ahead: 1200, record: None }
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(&file).into();
+        Self { chip, modem, layout, staging, file, next, digest, expected, before, chunk, ahead: 1200, record: None }
     }
 
     /// With the progress in memory, and the file stored and verified already.
@@ -107,10 +113,8 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// How the modem is programmed.
     pub(crate) fn program(&self) -> Program<'_> {
-        match &self.expected {
-            Some((ranges, digest)) => Program::new().expect(ranges, *digest),
-            None => Program::new(),
-        }
+        let (ranges, digest) = &self.expected;
+        Program::new().expect(ranges, *digest)
     }
 
     pub(crate) fn restore(&self) -> Life {
@@ -162,15 +166,16 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     }
 
     fn boot_with<S: ProgressStore>(&self, life: &mut Life, mut target: Target<'_, W, E, R>, store: &mut S) -> Boot {
+        let (_, marked) = self.staged();
         let mut buffer = [0; 200];
-        let recovered =
-            run(target.recover(&mut self.modem.bootloader(), Start::NotTried, &self.program(), &mut buffer));
+        let recovered = run(target.recover(&mut self.bootloader(), Start::NotTried, &self.program(), &mut buffer));
         match recovered {
             Ok(Recovered::Programmed) => {
                 assert!(!life.ran, "it was over");
+                assert!(matches!(marked, Some(VERIFIED | PROGRAMMING)), "{marked:x?}");
                 return Boot::Reset;
             }
-            Ok(Recovered::Nothing) => {}
+            Ok(Recovered::Nothing) => assert!(matches!(marked, None | Some(DONE | REFUSED)), "{marked:x?}"),
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
                 assert!(!self.modem.is_powered(), "{error:?}");
@@ -193,14 +198,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// What holds at any time.
     pub(crate) fn check(&self, life: &Life) {
-        let bytes = self.chip.sim().bytes()[E..E + self.staging as usize].to_vec();
-        let staged = bytes.starts_with(&self.file);
-        let copies = [2, 1].map(|behind| marker(&bytes[bytes.len() - behind * E..], &self.digest()));
-        let newest = copies.into_iter().flatten().max_by_key(|(count, _)| *count).map(|(_, stage)| stage);
-        if let [Some((a, stage)), Some((b, other))] = copies {
-            assert!(a != b || stage == other, "which of them counts?");
-            assert!(a.abs_diff(b) <= 1);
-        }
+        let (staged, newest) = self.staged();
         let dead = !self.modem.is_alive();
         let fresh = !dead && self.modem.running() == self.new_firmware();
         assert!(!dead || newest == Some(PROGRAMMING), "dead, and the marker says {newest:x?}");
@@ -214,35 +212,38 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         }
     }
 
-    fn digest(&self) -> [u8; 32] {
-        self.push(&self.file).digest().0
+    /// Whether the file is there, and the stage in the marker that counts.
+    fn staged(&self) -> (bool, Option<u32>) {
+        let sim = self.chip.sim();
+        let bytes = &sim.bytes()[E..E + self.staging as usize];
+        let copies = [2, 1].map(|behind| marker(&bytes[bytes.len() - behind * E..], &self.digest));
+        if let [Some((a, stage)), Some((b, other))] = copies {
+            assert!(a != b || stage == other, "which of them counts?");
+            assert!(a.abs_diff(b) <= 1);
+        }
+        let newest = copies.into_iter().flatten().max_by_key(|(count, _)| *count).map(|(_, stage)| stage);
+        (bytes.starts_with(&self.file), newest)
+    }
+
+    /// The modem's bootloader, whose flash is only to be programmed where the marker says so.
+    pub(crate) fn bootloader(&self) -> Watched<'_, W, E, R> {
+        Watched(self)
     }
 
     /// The modem stays as it is, and nothing was touched that belongs to others.
     pub(crate) fn finished(&self, life: &mut Life) {
         self.modem.power_on();
         self.with(|mut target, _| {
-            let modem = &mut self.modem.bootloader();
+            let modem = &mut self.bootloader();
             let recovered = run(target.recover(modem, Start::NotTried, &self.program(), &mut [0; 64]));
             assert_eq!(recovered, Ok(Recovered::Nothing));
         });
         assert_eq!(self.modem.start_normal(), Ok(None));
         assert_eq!(self.modem.running(), self.new_firmware());
         self.check(life);
+        assert_eq!(self.chip.sim().bytes()[E..E + 256], self.next[..256], "the next file has begun");
         let bytes = self.chip.sim().bytes().to_vec();
         let end = bytes.len() - E;
         assert!((0..E).chain(end..bytes.len()).all(|at| bytes[at] == (at / 3) as u8), "foreign bytes");
     }
-}
-
-/// The count and the stage of a marker that is whole, read without the code under test.
-fn marker(unit: &[u8], digest: &[u8; 32]) -> Option<(u32, u32)> {
-    let word = |at: usize| u32::from_le_bytes(unit[at..at + 4].try_into().unwrap());
-    let crc = !unit[..48].iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc: u32, _| crc >> 1 ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
-    });
-    (word(48) == crc).then(|| {
-        assert_eq!(unit[16..48], *digest);
-        (word(4), word(0))
-    })
 }

@@ -182,6 +182,7 @@ impl Device {
 }
 
 /// A store in memory, or in flash.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
 pub(crate) enum StoreOf<'a> {
     Ram(&'a mut RamStore),
     Flash(ProgressLog<'a, Chip<4, 512>>),
