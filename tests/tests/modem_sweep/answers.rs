@@ -1,12 +1,13 @@
 //! Every answer at every call of a delta: the update goes through or ends with a typed error, and trying again gets to the end.
 
 mod full;
+mod outcome;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use dfu_target::session::SessionError;
-use dfu_target::{ErrorKind, ProgressStore};
+use dfu_target::ErrorKind;
 use dfu_target_nrf_modem::port::{Code, Errno, Fault};
 use dfu_target_nrf_modem::{DeltaError, Outcome, Settled};
 use dfu_testkit::flash::{Cut, Tear};
@@ -227,42 +228,4 @@ fn a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_t
     let pushed = device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
     assert_eq!(pushed.map_err(|error| error.kind()), Err(ErrorKind::Storage));
     assert_eq!(device.modem.count(ModemCall::Write), 3);
-}
-
-#[test]
-fn every_outcome_of_a_delta_is_settled() {
-    use dfu_testkit::modem::Outcome as Raw;
-    let device = Device::new(700, true, false);
-    for raw in [Raw::AUTH_ERROR, Raw::UUID_ERROR, Raw::VOLTAGE_LOW, Raw::INTERNAL_ERROR, Raw::HARDWARE_ERROR] {
-        let mut life = device.restore();
-        assert_eq!(device.boot(&mut life), Boot::Reset);
-        device.modem.set_next_result(raw);
-        device.modem.shutdown().unwrap();
-        let started = device.modem.start_normal();
-        let outcome = Outcome::from_raw(device.modem.last_result().unwrap());
-        let mut target = device.target(&life);
-        let settled = device.with_store(&mut life, |store| run(target.settle(store, Some(outcome))));
-        let (wanted, ends) = match raw {
-            Raw::VOLTAGE_LOW => (Settled::Waiting, false),
-            Raw::AUTH_ERROR | Raw::UUID_ERROR => (Settled::Refused(outcome), true),
-            _ => (Settled::Dead(outcome), true),
-        };
-        assert_eq!(settled, Ok(wanted), "{started:?}");
-        let record = device.with_store(&mut life, |store| run(store.load()));
-        assert_eq!(record.is_none(), ends);
-        drop(target);
-        if raw == Raw::VOLTAGE_LOW {
-            assert_eq!(device.boot(&mut life), Boot::Done);
-            device.finished(&mut life);
-        } else if device.modem.is_alive() {
-            let _ = device.modem.shutdown();
-            let boots = [(); 2].map(|()| {
-                let boot = device.boot(&mut life);
-                let _ = device.modem.shutdown();
-                boot
-            });
-            assert_eq!(boots, [Boot::Reset, Boot::Done], "another try is possible");
-            device.finished(&mut life);
-        }
-    }
 }

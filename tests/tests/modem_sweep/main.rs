@@ -2,6 +2,7 @@
 //! in between the modem runs, or the next boot gives it a firmware.
 
 mod answers;
+mod damaged;
 mod delta;
 mod direct;
 mod dropped;
