@@ -64,6 +64,8 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     waited_ms: u32,
     limit_ms: u32,
     restarts: u8,
+    /// The modem said that its area is not what its offset tells: only an erase helps.
+    is_soiled: bool,
 }
 
 /// How far the target and the modem have come together.
@@ -132,6 +134,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             waited_ms: 0,
             limit_ms: ERASE_LIMIT_MS,
             restarts: 0,
+            is_soiled: false,
         }
     }
 
@@ -197,6 +200,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self.begin_at(0, 0, &[0; 32]);
         self.stage = Stage::Open;
         self.area = match offset {
+            Some(_) if self.is_soiled => Area::Unclean,
             Some(Offset::At(0)) => Area::Ready,
             Some(Offset::At(held)) if resume > 0 && (resume..=size).contains(&held) && *image.kept != [0; 32] => {
                 if is_complete && held == size {
@@ -243,6 +247,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         match self.modem.port().offset() {
             Ok(Offset::At(0)) => {
                 self.area = Area::Ready;
+                self.is_soiled = false;
                 self.waited_ms = 0;
                 return Ok(false);
             }
@@ -263,7 +268,8 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
     /// Erases what is stored, if anything is.
     async fn erase(&mut self) -> Result<(), DeltaError> {
         self.close();
-        let is_blank = self.modem.port().offset() == Ok(Offset::At(0)) && !self.modem.port().is_scheduled();
+        let is_empty = self.modem.port().offset() == Ok(Offset::At(0));
+        let is_blank = is_empty && !self.is_soiled && !self.modem.port().is_scheduled();
         self.area = if is_blank { Area::Ready } else { Area::Unclean };
         self.erased().await
     }
@@ -292,7 +298,12 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                     self.chunk /= 2;
                     return Ok(Some(0));
                 }
-                Err(Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) if self.restarts < MOST_RESTARTS => {
+                Err(fault @ Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) => {
+                    self.is_soiled = true;
+                    if self.restarts >= MOST_RESTARTS {
+                        self.restarts = 0;
+                        return Err(fault.into());
+                    }
                     self.restarts = self.restarts.wrapping_add(1);
                     return Ok(None);
                 }
