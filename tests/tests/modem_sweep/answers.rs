@@ -266,3 +266,22 @@ fn an_area_that_is_said_to_be_empty_and_is_not_blank_is_erased() {
         device.finished(&mut life);
     }
 }
+
+#[test]
+fn a_stream_that_is_left_and_begun_again_holds_no_memory_in_between() {
+    let device = Device::new(1700, true, false);
+    for abort in [false, true] {
+        let mut life = device.restore();
+        device.modem.start_normal().unwrap();
+        let mut target = device.target(&life);
+        let mut push = |until| device.with_store(&mut life, |store| run(device.push().run(&mut target, store, until)));
+        push(Until::Received(1000)).unwrap();
+        assert_eq!(device.modem.write_resources(), 1);
+        if abort {
+            run(target.abort()).unwrap();
+        } else {
+            push(Until::Received(0)).unwrap();
+        }
+        assert_eq!(device.modem.write_resources(), 0);
+    }
+}

@@ -32,6 +32,7 @@ pub(crate) struct Device {
     /// Whether the modem tells what became of an update, where it does.
     tells: bool,
     in_flash: bool,
+    save_every: u32,
 }
 
 /// What is known of the past.
@@ -55,11 +56,16 @@ impl Device {
         modem.share_supply(&chip);
         let file = DeltaFile::new(FakeModem::FIRST, uuid(2)).payload(payload).build();
         let layout = Layout::checked([(0, 1024)]).unwrap();
-        Self { modem, chip, layout, before, file, other, tells, in_flash }
+        Self { modem, chip, layout, before, file, other, tells, in_flash, save_every: 512 }
     }
 
     pub(crate) fn push(&self) -> Push<'_> {
-        Push { file: &self.file, chunk: 300, save_every: 512 }
+        Push { file: &self.file, chunk: 300, save_every: self.save_every }
+    }
+
+    /// Stores the progress each time so many more bytes are safe.
+    pub(crate) fn save_every(self, save_every: u32) -> Self {
+        Self { save_every, ..self }
     }
 
     pub(crate) fn is_new(&self) -> bool {
