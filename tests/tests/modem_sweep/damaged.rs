@@ -5,7 +5,7 @@ use std::time::Instant;
 use dfu_target::session::SessionError;
 use dfu_target::{DfuTarget, Digest};
 use dfu_target_nrf_modem::{FullError, Program, Recovered, Start};
-use dfu_testkit::flash::Cut;
+use dfu_testkit::flash::{Cut, Fault};
 use dfu_testkit::modem::{FullFile, uuid};
 use dfu_testkit::poll::run;
 use dfu_testkit::store::RamStore;
@@ -145,4 +145,41 @@ fn with_a_dead_modem_and_a_damaged_file_the_application_goes_on_and_another_file
     });
     device.modem.power_on();
     assert_eq!((device.modem.start_normal(), device.modem.running()), (Ok(None), uuid(8)));
+}
+
+#[test]
+fn a_flash_that_fails_once_anywhere_costs_a_boot_or_two() {
+    use Fault::*;
+    let (began, mut points) = (Instant::now(), 0);
+    let device = Device::<4, 1024>::new(&small(), 512).applied();
+    for fault in [Failed, FailedRead, FailedWrite, FailedErase, SilentWrite, SilentErase, WeakWrite, FlippedRead] {
+        for nth in 0.. {
+            let _ = device.restore();
+            device.chip.sim().fault_after(nth, fault);
+            let recover = |start| {
+                device.with(|mut target, _| {
+                    run(target.recover(&mut device.bootloader(), start, &device.program(), &mut [0; 200]))
+                })
+            };
+            let mut errors = 0;
+            for boot in 0.. {
+                assert!(boot < 5, "{fault:?} {nth}: there is no end of it");
+                let mut recovered = recover(Start::NotTried);
+                if device.modem.start_normal().is_ok() && recovered == Ok(Recovered::Nothing) {
+                    break;
+                }
+                if recovered == Ok(Recovered::Nothing) {
+                    recovered = recover(Start::Failed);
+                }
+                errors += u32::from(recovered.is_err());
+                let _ = device.modem.shutdown();
+            }
+            assert!(errors <= 1 && device.modem.running() == device.new_firmware());
+            if device.chip.sim().fault_is_due() {
+                break;
+            }
+            points += 1;
+        }
+    }
+    report(points, began, "faults of the flash");
 }
