@@ -170,7 +170,7 @@ job_test() {
 
 job_sweep() {
   need_cargo
-  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep -- --nocapture
+  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
 }
 
 # What `digest` costs beyond its SHA-256.

@@ -47,7 +47,8 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     delay: D,
     engine: H,
     policy: V,
-    base: Option<Uuid>,
+    /// The firmware that ran when the modem was asked last for the identity of what is stored.
+    base: Result<Uuid, Fault>,
     stage: Stage,
     area: Area,
     /// The image's length, or the most it may have.
@@ -63,6 +64,8 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     waited_ms: u32,
     limit_ms: u32,
     restarts: u8,
+    /// The modem said that its area is not what its offset tells: only an erase helps.
+    is_soiled: bool,
 }
 
 /// How far the target and the modem have come together.
@@ -111,7 +114,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256> ModemDelta<P, D, H> {
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, V> {
     /// The modem, with what the caller decides.
     pub fn with(mut modem: P, delay: D, engine: H, policy: V) -> Self {
-        let base = modem.uuid().ok();
+        let base = modem.uuid();
         Self {
             modem: Reserved::new(modem),
             delay,
@@ -130,6 +133,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             waited_ms: 0,
             limit_ms: ERASE_LIMIT_MS,
             restarts: 0,
+            is_soiled: false,
         }
     }
 
@@ -146,15 +150,15 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self
     }
 
-    /// The firmware that ran when this was made, if the modem told.
+    /// The firmware that ran when this was made or [settled](Self::settle), if the modem told.
     pub fn base(&self) -> Option<&Uuid> {
-        self.base.as_ref()
+        self.base.as_ref().ok()
     }
 
     /// Has the modem go back to the firmware of before the last update when it starts next. It can as long as that
     /// update was not [settled](Self::settle) and nothing new was begun.
     pub fn rollback(&mut self) -> Result<Applied, DeltaError> {
-        self.modem.port().rollback()?;
+        self.modem.released(P::rollback)?;
         Ok(Applied::AtReset)
     }
 
@@ -170,6 +174,13 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             return Err(DeltaError::TooLarge { size, area });
         }
         let base = self.modem.port().uuid()?;
+        // The identity that was told is not of this firmware: none, or one of before the modem was restarted. What
+        // would be recorded under it could be taken for an update that went well.
+        match mem::replace(&mut self.base, Ok(base)) {
+            Ok(told) if told == base => {}
+            Ok(_) => return Err(DeltaError::Closed),
+            Err(fault) => return Err(fault.into()),
+        }
         if !self.policy.accepts(&base, image) {
             return Err(DeltaError::Policy);
         }
@@ -188,6 +199,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self.begin_at(0, 0, &[0; 32]);
         self.stage = Stage::Open;
         self.area = match offset {
+            Some(_) if self.is_soiled => Area::Unclean,
             Some(Offset::At(0)) => Area::Ready,
             Some(Offset::At(held)) if resume > 0 && (resume..=size).contains(&held) && *image.kept != [0; 32] => {
                 if is_complete && held == size {
@@ -224,7 +236,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             return Ok(false);
         }
         if self.area == Area::Unclean {
-            match self.modem.port().erase() {
+            match self.modem.released(P::erase) {
                 Ok(()) | Err(Fault::Code(Code::ErasePending)) => {}
                 Err(fault) => return Err(fault.into()),
             }
@@ -234,6 +246,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         match self.modem.port().offset() {
             Ok(Offset::At(0)) => {
                 self.area = Area::Ready;
+                self.is_soiled = false;
                 self.waited_ms = 0;
                 return Ok(false);
             }
@@ -267,7 +280,12 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                     self.chunk /= 2;
                     return Ok(Some(0));
                 }
-                Err(Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) if self.restarts < MOST_RESTARTS => {
+                Err(fault @ Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) => {
+                    self.is_soiled = true;
+                    if self.restarts >= MOST_RESTARTS {
+                        self.restarts = 0;
+                        return Err(fault.into());
+                    }
                     self.restarts = self.restarts.wrapping_add(1);
                     return Ok(None);
                 }
@@ -356,7 +374,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                     return Err(DeltaError::NotChecked);
                 }
                 if !self.modem.port().is_scheduled() {
-                    self.modem.port().update()?;
+                    self.modem.released(P::update)?;
                 }
                 **applied = Applied::AtReset;
             }
@@ -364,11 +382,9 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                 if is_first {
                     self.close();
                     self.restarts = 0;
-                    if self.area != Area::Erasing {
-                        let port = self.modem.port();
-                        let is_blank = port.offset() == Ok(Offset::At(0)) && !port.is_scheduled();
-                        self.area = if is_blank { Area::Ready } else { Area::Unclean };
-                    }
+                    let port = self.modem.port();
+                    let is_blank = port.offset() == Ok(Offset::At(0)) && !port.is_scheduled() && !self.is_soiled;
+                    self.area = if is_blank { Area::Ready } else { Area::Unclean };
                 }
                 return Ok(self.erase_step()?.then_some(POLL_MS));
             }
@@ -407,7 +423,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
     /// The firmware that runs is part of it: after an update no progress of before counts.
     fn identity(&self, _: ImageKind, _: u8) -> u32 {
         const DELTA: u32 = u32::from_le_bytes(*b"meDu");
-        let base = self.base.as_ref().map(|uuid| uuid.0.as_slice()).unwrap_or_default();
+        let base = self.base.as_ref().map_or(&[][..], |uuid| &uuid.0);
         base.iter().fold(DELTA, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
     }
 

@@ -43,6 +43,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         store: &mut S,
         outcome: Option<Outcome>,
     ) -> Result<Settled, DeltaError> {
+        self.base = self.modem.port().uuid();
         let record = store
             .load()
             .await
@@ -56,7 +57,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             (Some(outcome), Runs::Old) => Settled::Refused(outcome),
             _ if record.is_none() => Settled::Nothing,
             // A modem that does not answer tells nothing.
-            _ if self.base.is_none() => Settled::Waiting,
+            _ if self.base.is_err() => Settled::Waiting,
             _ if changed => Settled::Updated,
             _ if self.modem.port().is_scheduled() => Settled::Waiting,
             _ => Settled::NotUpdated,
