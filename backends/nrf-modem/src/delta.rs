@@ -420,6 +420,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
             self.modem.finish()?;
             let offset = self.modem.port().offset()?;
             if offset != Offset::At(have) {
+                self.is_soiled = true;
                 return Err(DeltaError::Lost { offset, have });
             }
             self.digest = self.engine.finish();
