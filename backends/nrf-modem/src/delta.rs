@@ -47,8 +47,8 @@ pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     delay: D,
     engine: H,
     policy: V,
-    /// The firmware that ran when the modem was asked last for the identity of what is stored.
-    base: Result<Uuid, Fault>,
+    /// The name of the firmware that runs as a number, of when it was told last: the identity of what is stored.
+    base: Result<u32, Fault>,
     stage: Stage,
     area: Area,
     /// The image's length, or the most it may have.
@@ -114,7 +114,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256> ModemDelta<P, D, H> {
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, V> {
     /// The modem, with what the caller decides.
     pub fn with(mut modem: P, delay: D, engine: H, policy: V) -> Self {
-        let base = modem.uuid();
+        let base = modem.uuid().map(|uuid| hash(&uuid));
         Self {
             modem: Reserved::new(modem),
             delay,
@@ -150,11 +150,6 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self
     }
 
-    /// The firmware that ran when this was made or [settled](Self::settle), if the modem told.
-    pub fn base(&self) -> Option<&Uuid> {
-        self.base.as_ref().ok()
-    }
-
     /// Has the modem go back to the firmware of before the last update when it starts next. It can as long as that
     /// update was not [settled](Self::settle) and nothing new was begun.
     pub fn rollback(&mut self) -> Result<Applied, DeltaError> {
@@ -176,10 +171,9 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         let base = self.modem.port().uuid()?;
         // The identity that was told is not of this firmware: none, or one of before the modem was restarted. What
         // would be recorded under it could be taken for an update that went well.
-        match mem::replace(&mut self.base, Ok(base)) {
-            Ok(told) if told == base => {}
-            Ok(_) => return Err(DeltaError::Closed),
-            Err(fault) => return Err(fault.into()),
+        let told = mem::replace(&mut self.base, Ok(hash(&base)))?;
+        if Ok(told) != self.base {
+            return Err(DeltaError::Closed);
         }
         if !self.policy.accepts(&base, image) {
             return Err(DeltaError::Policy);
@@ -405,6 +399,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             self.modem.finish()?;
             let offset = self.modem.port().offset()?;
             if offset != Offset::At(have) {
+                self.is_soiled = true;
                 return Err(DeltaError::Lost { offset, have });
             }
             self.kept = self.engine.finish().0;
@@ -422,9 +417,7 @@ impl<P: port::Delta, D, H, V> ErrorType for ModemDelta<P, D, H, V> {
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemDelta<P, D, H, V> {
     /// The firmware that runs is part of it: after an update no progress of before counts.
     fn identity(&self, _: ImageKind, _: u8) -> u32 {
-        const DELTA: u32 = u32::from_le_bytes(*b"meDu");
-        let base = self.base.as_ref().map_or(&[][..], |uuid| &uuid.0);
-        base.iter().fold(DELTA, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+        self.base.unwrap_or(0)
     }
 
     fn accepts(&self, kind: ImageKind, index: u8) -> bool {
@@ -488,6 +481,13 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
             Ok(())
         }
     }
+}
+
+/// A firmware's name as a number.
+#[inline(never)]
+fn hash(uuid: &Uuid) -> u32 {
+    const DELTA: u32 = u32::from_le_bytes(*b"meDu");
+    uuid.0.iter().fold(DELTA, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Closes the stream unless it was opened again.

@@ -2,16 +2,17 @@
 
 mod full;
 mod outcome;
+mod soiled;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use dfu_target::session::SessionError;
-use dfu_target::{DfuTarget, ErrorKind, ProgressStore};
+use dfu_target::{DfuTarget, ErrorKind};
 use dfu_target_nrf_modem::port::{Code, Errno, Fault};
 use dfu_target_nrf_modem::{DeltaError, Outcome, Settled};
 use dfu_testkit::flash::{Cut, Tear};
-use dfu_testkit::modem::{Content, ModemCall, ModemState};
+use dfu_testkit::modem::ModemCall;
 use dfu_testkit::poll::run;
 
 use crate::push::Until;
@@ -198,72 +199,6 @@ fn what_a_modem_that_did_not_tell_its_firmware_takes_is_never_said_to_be_install
             })
             .collect();
         assert!(boots.contains(&Boot::Done) && device.is_new());
-    }
-}
-
-#[test]
-fn a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_twice_at_most() {
-    let device = Device::new(1700, true, false);
-    for (code, times) in
-        [Code::AreaNotBlank, Code::InvalidFileOffset].into_iter().flat_map(|code| (1..=3).map(move |n| (code, n)))
-    {
-        let mut life = device.restore();
-        device.modem.start_normal().unwrap();
-        (0..times).for_each(|n| device.modem.fail(ModemCall::Write, 3 + 4 * n, Fault::Code(code)));
-        let mut target = device.target(&life);
-        let pushed = device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
-        match times {
-            1 | 2 => assert_eq!(pushed, Ok(())),
-            _ => assert_eq!(pushed, Err(SessionError::Target(DeltaError::Modem(Fault::Code(code))))),
-        }
-        // That of another delta, and one for each start over.
-        assert_eq!(device.modem.count(ModemCall::Erase), 1 + times.min(2) as usize);
-        assert_eq!(device.modem.write_resources(), 0);
-    }
-    // An area that never is: it is not tried for ever.
-    let mut life = device.restore();
-    device.modem.start_normal().unwrap();
-    (0..100).for_each(|_| device.modem.fail(ModemCall::Write, 0, Fault::Code(Code::AreaNotBlank)));
-    let mut target = device.target(&life);
-    let pushed = device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
-    assert_eq!(pushed.map_err(|error| error.kind()), Err(ErrorKind::Storage));
-    assert_eq!(device.modem.count(ModemCall::Write), 3);
-}
-
-#[test]
-fn an_area_that_is_said_to_be_empty_and_is_not_blank_is_erased() {
-    let device = Device::new(1700, true, false);
-    // In front of the first byte, amid the first piece, behind what is recorded; once, and each time it is tried.
-    for (at, times) in [0, 63, 64, 100, 700, 1500].into_iter().flat_map(|at| (1..=3).map(move |times| (at, times))) {
-        let mut life = device.restore();
-        device.modem.start_normal().unwrap();
-        let mut target = device.target(&life);
-        let blank = ModemState { offset: 0, content: Content::Bytes(vec![]), ..device.before.clone() };
-        device.modem.reload(&blank);
-        device.modem.start_normal().unwrap();
-        for nth in 0..times {
-            device.modem.soil_area(at);
-            let pushed =
-                device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
-            assert_eq!(pushed, Ok(()), "{at} {nth}");
-            if nth + 1 < times {
-                device.with_store(&mut life, |store| run(store.clear())).unwrap();
-                run(target.abort()).unwrap();
-            }
-        }
-        // What is soiled after three errors of that kind does not hold it up for ever.
-        device.with_store(&mut life, |store| run(store.clear())).unwrap();
-        run(target.abort()).unwrap();
-        (0..3).for_each(|nth| device.modem.fail(ModemCall::Write, 4 + 4 * nth, Fault::Code(Code::AreaNotBlank)));
-        let mut push =
-            || device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
-        assert!(push().is_err());
-        device.modem.soil_area(1600);
-        assert_eq!(push(), Ok(()));
-        drop(target);
-        device.modem.shutdown().unwrap();
-        assert_eq!(device.boot(&mut life), Boot::Done);
-        device.finished(&mut life);
     }
 }
 

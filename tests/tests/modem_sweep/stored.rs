@@ -1,5 +1,7 @@
 //! A device with a modem that has the rest of another delta in its area, and its life under power cuts.
 
+mod meter;
+
 use core::cell::Cell;
 use std::rc::Rc;
 
@@ -7,13 +9,14 @@ use dfu_target::ProgressStore;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::progress::ProgressLog;
-use dfu_target_nrf_modem::port::{Delta, Fault, Offset, Uuid};
+use dfu_target_nrf_modem::port::Offset;
 use dfu_target_nrf_modem::{ModemDelta, Outcome, Settled};
 use dfu_testkit::flash::{Chip, SimFlash};
 use dfu_testkit::modem::{Content, Delay, DeltaFile, FakeModem, Mode, ModemState, Settings, uuid};
 use dfu_testkit::poll::run;
 use dfu_testkit::store::RamStore;
 
+pub(crate) use self::meter::Meter;
 use crate::push::{Push, Until};
 use crate::{Boot, Cutting};
 
@@ -40,6 +43,8 @@ pub(crate) struct Life {
     pub(crate) store: Option<RamStore>,
     /// Bytes that the modem was given.
     pub(crate) given: Rc<Cell<u64>>,
+    /// After so many writes that work, one that does nothing and says nothing.
+    pub(crate) loses: Rc<Cell<Option<u32>>>,
     /// Bytes that may have to be given again.
     again: u64,
 }
@@ -73,7 +78,7 @@ impl Device {
     }
 
     pub(crate) fn target(&self, life: &Life) -> Target {
-        let meter = Meter { modem: self.modem.clone(), given: life.given.clone() };
+        let meter = Meter { modem: self.modem.clone(), given: life.given.clone(), loses: life.loses.clone() };
         ModemDelta::new(meter, self.modem.delay(), SoftSha256::default()).chunk(256)
     }
 
@@ -81,7 +86,7 @@ impl Device {
         self.chip.sim().rollback();
         self.modem.reload(&self.before);
         self.modem.forget_calls();
-        Life { store: (!self.in_flash).then(RamStore::new), given: Rc::default(), again: 0 }
+        Life { store: (!self.in_flash).then(RamStore::new), given: Rc::default(), loses: Rc::default(), again: 0 }
     }
 
     /// Lives on until the update is over, through all of these cuts; how many of them happened.
@@ -212,45 +217,5 @@ impl ProgressStore for StoreOf<'_> {
             Self::Ram(store) => store.clear().await,
             Self::Flash(store) => store.clear().await,
         }
-    }
-}
-
-/// The modem, with the bytes counted that it took.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    modem: FakeModem,
-    given: Rc<Cell<u64>>,
-}
-
-impl Delta for Meter {
-    fn uuid(&mut self) -> Result<Uuid, Fault> {
-        Delta::uuid(&mut self.modem)
-    }
-    fn area(&mut self) -> Result<u32, Fault> {
-        self.modem.area()
-    }
-    fn offset(&mut self) -> Result<Offset, Fault> {
-        self.modem.offset()
-    }
-    fn write_init(&mut self) -> Result<(), Fault> {
-        self.modem.write_init()
-    }
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.modem.write(bytes).inspect(|()| self.given.set(self.given.get() + bytes.len() as u64))
-    }
-    fn write_done(&mut self) -> Result<(), Fault> {
-        self.modem.write_done()
-    }
-    fn erase(&mut self) -> Result<(), Fault> {
-        self.modem.erase()
-    }
-    fn update(&mut self) -> Result<(), Fault> {
-        Delta::update(&mut self.modem)
-    }
-    fn rollback(&mut self) -> Result<(), Fault> {
-        self.modem.rollback()
-    }
-    fn is_scheduled(&self) -> bool {
-        self.modem.is_scheduled()
     }
 }

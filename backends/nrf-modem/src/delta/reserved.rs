@@ -52,7 +52,7 @@ impl<P: Delta> Reserved<P> {
 
     /// Makes a call that the modem refuses while its memory for writing is held. Where it does, that may be by a target
     /// of before which could not give it back: then it is given back now, and the call made once more.
-    pub(super) fn released(&mut self, call: impl Fn(&mut P) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn released(&mut self, call: fn(&mut P) -> Result<(), Fault>) -> Result<(), Fault> {
         match call(&mut self.port) {
             Err(Fault::Code(Code::InvalidOperation)) if self.port.write_done().is_ok() => {
                 self.memory = Memory::Free;

@@ -4,7 +4,7 @@ use dfu_target::progress::{ProgressStore, State};
 use dfu_target::{DfuTarget, ImageKind, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
-use super::{DeltaError, DeltaPolicy, ModemDelta};
+use super::{DeltaError, DeltaPolicy, ModemDelta, hash};
 use crate::outcome::{Outcome, Runs};
 use crate::port;
 
@@ -43,7 +43,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         store: &mut S,
         outcome: Option<Outcome>,
     ) -> Result<Settled, DeltaError> {
-        self.base = self.modem.port().uuid();
+        self.base = self.modem.port().uuid().map(|uuid| hash(&uuid));
         let record = store
             .load()
             .await
