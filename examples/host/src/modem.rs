@@ -1,6 +1,7 @@
 //! `modem`: the firmware of the nRF91's modem, in the files that Nordic gives out.
 
 pub(crate) mod delta;
+mod digests;
 pub(crate) mod full;
 mod intel_hex;
 mod zip;
