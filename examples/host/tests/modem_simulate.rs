@@ -331,6 +331,11 @@ fn a_full_update_that_is_not_right_is_refused_and_the_modem_as_it_was() {
     }
     let signature = "the modem refused the update's signature";
     is_refused("full-signature", &flipped(wrapper - 1), &[], signature);
+    let foreign = support::modem::full(&[(0, &[1; 300]), (0x5960_2000, &[2; 100]), (0x6000, &[3; 400])]);
+    let reason = "a wrong answer of the modem (error 5); the fake modem runs firmware of the test kit alone";
+    let desk = is_refused("full-foreign", &foreign, &[], reason);
+    fs::write(&desk.update, &right).unwrap();
+    desk.is_updated(&desk.run(&[]), "another file");
     // What is in order, and no firmware: the modem takes it, and does not start. Not `is_refused`.
     let desk = Desk::new("full-no-firmware", &full().flaw(700).build());
     let run = desk.run(&[]);

@@ -7,8 +7,8 @@
 //!    └── reset           └── recover, once more
 //! ```
 
-use dfu_target::ProgressLog;
 use dfu_target::flash::Shared;
+use dfu_target::{DfuTarget, ProgressLog};
 use dfu_target_nrf_modem::port::{Errno, Fault};
 use dfu_target_nrf_modem::{FullError, Outcome as Told, Recovered, Settled, Start};
 
@@ -89,6 +89,12 @@ async fn recover(device: &Device<'_>, full: &mut Full<'_, '_>, start: Start, boo
         // Nothing of the modem was touched, and nothing can come of it.
         Err(error @ (FullError::Damaged | FullError::Wrapper(_) | FullError::WrongSize { .. })) => {
             full.discard().await.map_err(Problem::refused)?;
+            (format!("{error}: it is dropped"), false)
+        }
+        // It would fail again and again. While the modem's firmware is incomplete that is all there is.
+        Err(error @ FullError::Modem(_)) => {
+            full.abort().await.map_err(|_| device.refused(error))?;
+            booted.failure = Some(error.to_string());
             (format!("{error}: it is dropped"), false)
         }
         Err(error) => return Err(device.refused(error)),
