@@ -27,7 +27,7 @@ pub(super) struct Booted {
 /// Boots as often as it takes.
 pub(super) async fn boot(device: &Device<'_>) -> Outcome<Booted> {
     let mut booted = Booted { runs: false, failure: None };
-    loop {
+    for _ in 0..MOST_RESETS {
         device.bench.reset()?;
         let mut flash = Shared::new(device.bench.chip.clone());
         let [staging, log] = flash.split(&device.layout()?);
@@ -58,6 +58,7 @@ pub(super) async fn boot(device: &Device<'_>) -> Outcome<Booted> {
         device.bench.is_on()?;
         return Ok(booted);
     }
+    Err(Problem::refused("the device resets again and again"))
 }
 
 /// Programs what is staged, if that is due; whether a reset has to follow.
@@ -128,5 +129,7 @@ async fn settle(device: &Device<'_>, log: &mut ProgressLog<'_, Flash>, booted: &
     Ok(())
 }
 
+/// Three rounds of programming, each with a reset behind it, and as many again for a modem that does not start.
+const MOST_RESETS: u32 = 8;
 /// What goes to the modem at once, in bytes.
 const PIECE: usize = 4096;
