@@ -14,5 +14,6 @@ mod stage;
 mod trial;
 
 pub(crate) use bootloader::{Bootloader, ModeName};
+pub(crate) use flash::Torn;
 pub(crate) use stage::Stage;
 pub(crate) use trial::{Confirm, Show, Withdraw};

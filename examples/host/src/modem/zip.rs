@@ -2,7 +2,6 @@
 
 mod archive;
 mod compare;
-mod digests;
 mod plan;
 
 use std::path::PathBuf;
@@ -15,8 +14,8 @@ use serde_json::{Value, json};
 
 use self::archive::{Archive, Entry, Kind};
 use self::compare::Compared;
-use self::digests::Digests;
 use super::delta;
+use super::digests::Digests;
 use super::full::FullUpdate;
 use super::intel_hex::{self, Range};
 use crate::console::Console;

@@ -3,8 +3,8 @@
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 
-use super::digests::Digests;
 use crate::console::Console;
+use crate::modem::digests::Digests;
 use crate::modem::full::FullUpdate;
 
 /// A call of the modem's bootloader, by its name in the port.

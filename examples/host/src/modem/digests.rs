@@ -9,14 +9,14 @@ use crate::console::Console;
 use crate::modem::full::FullUpdate;
 
 /// SHA-256 over the flash in clear. Files hold it encrypted: with those there is nothing to compare.
-pub(super) struct Digests {
+pub(crate) struct Digests {
     /// Over all ranges, by ascending address.
-    pub(super) all: Digest,
-    pub(super) ranges: Vec<(Range, Digest)>,
+    pub(crate) all: Digest,
+    pub(crate) ranges: Vec<(Range, Digest)>,
 }
 
 impl Digests {
-    pub(super) fn read(text: &[u8]) -> anyhow::Result<Self> {
+    pub(crate) fn read(text: &[u8]) -> anyhow::Result<Self> {
         let text = std::str::from_utf8(text).context("not a text")?;
         let mut all = None;
         let mut ranges: Vec<(Range, Digest)> = Vec::new();
@@ -36,7 +36,7 @@ impl Digests {
     }
 
     /// Whether these are the ranges that the update programs.
-    pub(super) fn are_of(&self, update: &FullUpdate<'_>) -> anyhow::Result<()> {
+    pub(crate) fn are_of(&self, update: &FullUpdate<'_>) -> anyhow::Result<()> {
         let told = self.ranges.iter().map(|(range, _)| (range.start, range.end));
         let below = update.firmware().iter().map(|(segment, _)| *segment).filter(|segment| segment.address < FLASH_END);
         let programmed = below.map(|segment| (segment.address, segment.address + (segment.len - 1)));
@@ -45,7 +45,7 @@ impl Digests {
         Ok(())
     }
 
-    pub(super) fn show(&self, console: &Console, facts: &mut Value) {
+    pub(crate) fn show(&self, console: &Console, facts: &mut Value) {
         let entry = |(range, digest): &(Range, Digest)| json!({ "start": range.start, "end": range.end, "sha256": digest.to_string() });
         facts["digests"] = json!({
             "all": self.all.to_string(), "ranges": self.ranges.iter().map(entry).collect::<Vec<_>>(),
