@@ -10,8 +10,8 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    14330 12288
-modem-delta  3220  3072
-modem-settle 3920  3920
+modem-delta  3260  3072
+modem-settle 4000  4000
 modem-full   9200  6144
 '
 # The signature schemes, likewise. The crates that most of them are made with contain panics which no input reaches

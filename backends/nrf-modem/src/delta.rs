@@ -274,6 +274,12 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                     self.chunk /= 2;
                     return Ok(Some(0));
                 }
+                // Where the modem is where it should be, it wants no bytes behind these.
+                Err(fault @ Fault::Code(Code::InvalidFileOffset))
+                    if self.modem.port().offset() == Ok(Offset::At(self.held)) =>
+                {
+                    return Err(fault.into());
+                }
                 Err(fault @ Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) => {
                     self.is_soiled = true;
                     if self.restarts >= MOST_RESTARTS {

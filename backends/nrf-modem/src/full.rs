@@ -8,6 +8,7 @@ mod policy;
 mod recover;
 
 pub use error::FullError;
+pub use marker::FullState;
 pub use policy::{FullPolicy, Phase};
 pub use recover::{Program, Recovered, Start};
 
@@ -17,7 +18,7 @@ use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use self::core::Core;
-use self::marker::{Marker, Stage as Marked};
+use self::marker::Marker;
 use self::plan::{Goal, Step, Steps};
 use crate::Wrapper;
 
@@ -75,8 +76,14 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'a, F,
     /// Whether [`recover`](Self::recover), first thing at boot, has a modem to program. Where the modem library needs to
     /// know that before it starts the modem, ask here.
     pub async fn is_due(&mut self) -> Result<bool, FullError<RegionError<F::Error>>> {
+        let state = self.state().await?;
+        Ok(matches!(state, FullState::Verified | FullState::Programming | FullState::Mismatch))
+    }
+
+    /// What the markers say: where an update stands, and what became of it.
+    pub async fn state(&mut self) -> Result<FullState, FullError<RegionError<F::Error>>> {
         self.run(Goal::Look, Step::Look).await?;
-        Ok(matches!(self.core.found.stage, Marked::Verified | Marked::Programming | Marked::Mismatch))
+        Ok(self.core.found.stage)
     }
 
     /// Drops what is staged, although the modem's firmware may be incomplete and this the only remedy.

@@ -17,6 +17,6 @@ mod wrapper;
 
 pub use delta::{CHUNK, DeltaError, DeltaPolicy, ModemDelta, Settled};
 pub use direct::{DirectError, ModemFullDirect};
-pub use full::{FullError, FullPolicy, ModemFull, Phase, Program, Recovered, Start};
+pub use full::{FullError, FullPolicy, FullState, ModemFull, Phase, Program, Recovered, Start};
 pub use outcome::{Outcome, Runs};
 pub use wrapper::{Segment, Segments, Wrapper, WrapperError};

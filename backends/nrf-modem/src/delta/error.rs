@@ -62,7 +62,9 @@ impl Error for DeltaError {
             Self::Modem(fault) if fault.is_low_voltage() => ErrorKind::Busy,
             Self::Modem(Fault::Code(code)) => match code {
                 Code::InvalidUuid | Code::InvalidHeader => ErrorKind::Refused,
-                Code::InvalidPatch | Code::InvalidAddress | Code::IncompleteData => ErrorKind::Corrupt,
+                Code::InvalidPatch | Code::InvalidAddress | Code::InvalidFileOffset | Code::IncompleteData => {
+                    ErrorKind::Corrupt
+                }
                 Code::ErasePending | Code::OutOfMemory => ErrorKind::Busy,
                 _ => ErrorKind::Storage,
             },

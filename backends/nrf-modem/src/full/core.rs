@@ -8,7 +8,7 @@ use dfu_target::target::{Applied, Assurance, Call, Checked, Written};
 use dfu_target::{Digest, Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::marker::{Marker, Stage as Marked};
+use super::marker::{FullState as Marked, Marker};
 use super::plan::Step;
 use super::{FullError, FullPolicy, Recovered};
 use crate::{Wrapper, WrapperError};
@@ -139,10 +139,12 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
                 (if stage == Stage::Body { Step::Prepare } else { Step::Done }, &[])
             }
             Call::Digest(_) => {
-                let (have, need) = (self.received, self.total.max(self.offered).max(1));
-                if self.total == 0 || have < need {
+                let (have, need) = (self.received, self.total);
+                if have < need || need == 0 {
                     self.stage = stage;
-                    return self.fail(FullError::Truncated { have, need });
+                    let truncated = FullError::Truncated { have, need };
+                    let error = if need == 0 { FullError::Wrapper(WrapperError::Truncated) } else { truncated };
+                    return self.fail(error);
                 }
                 match stage {
                     Stage::Body => self.writer.close(),

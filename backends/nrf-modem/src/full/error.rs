@@ -70,6 +70,7 @@ impl<E: fmt::Debug> Error for FullError<E> {
         match self {
             Self::Modem(fault) if fault.is_low_voltage() => ErrorKind::Busy,
             Self::Flash(_) | Self::MarkNotWritten | Self::Modem(_) => ErrorKind::Storage,
+            Self::Wrapper(WrapperError::Truncated) => ErrorKind::Corrupt,
             Self::NotFull | Self::Wrapper(_) | Self::WrongSize { .. } | Self::Policy | Self::Refused(_) => {
                 ErrorKind::Refused
             }

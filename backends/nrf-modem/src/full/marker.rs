@@ -13,7 +13,7 @@ use dfu_target::Digest;
 /// What is to become of the staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
-    pub(super) stage: Stage,
+    pub(super) stage: FullState,
     /// How many markers came before it.
     pub(super) count: u32,
     /// The file's length.
@@ -24,19 +24,22 @@ pub(super) struct Marker {
     pub(super) digest: Digest,
 }
 
-/// Their numbers differ in half of their bits, or in all.
+/// What a staging region says of its file and of the modem.
+// Their numbers differ in half of their bits, or in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 #[repr(u32)]
-pub(super) enum Stage {
-    /// There is no marker.
+pub enum FullState {
+    /// No file was applied, or it was given up.
     None = 0,
-    /// The file is checked and to be programmed; the modem is as it was.
+    /// The file is checked and waits to be programmed; the modem is as it was.
     Verified = 0x0ff0_3cc3,
     /// The modem's firmware is being replaced, and incomplete.
     Programming = 0xf00f_3cc3,
-    /// It was replaced.
+    /// It was replaced. The file is kept, should the modem fail to start.
     Done = 0x0ff0_c33c,
-    /// The modem did not want it, and is as it was.
+    /// The modem did not want the file, and is as it was.
     Refused = 0xf00f_c33c,
     /// It was replaced, and reads back as something else.
     Mismatch = 0xa55a_9669,
@@ -45,13 +48,14 @@ pub(super) enum Stage {
 impl Marker {
     /// Its length.
     pub(super) const LEN: usize = 52;
-    pub(super) const NONE: Self = Self { stage: Stage::None, count: 0, size: 0, rounds: 0, digest: Digest([0; 32]) };
+    pub(super) const NONE: Self =
+        Self { stage: FullState::None, count: 0, size: 0, rounds: 0, digest: Digest([0; 32]) };
 
     /// Becomes the next one, about the same file.
-    pub(super) fn advance(&mut self, stage: Stage) {
+    pub(super) fn advance(&mut self, stage: FullState) {
         self.stage = stage;
         self.count = self.count.wrapping_add(1);
-        self.rounds = self.rounds.saturating_add(matches!(stage, Stage::Done | Stage::Mismatch).into());
+        self.rounds = self.rounds.saturating_add(matches!(stage, FullState::Done | FullState::Mismatch).into());
     }
 
     /// Whether these bytes, or the first of them, are its stored form.
@@ -76,7 +80,8 @@ impl Marker {
     #[inline(never)]
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (record, crc) = bytes.get(..Self::LEN)?.split_last_chunk()?;
-        let stages = [Stage::Verified, Stage::Programming, Stage::Done, Stage::Refused, Stage::Mismatch];
+        let stages =
+            [FullState::Verified, FullState::Programming, FullState::Done, FullState::Refused, FullState::Mismatch];
         let ([stage, count, size, rounds, ..], _) = record.as_chunks::<4>() else { return None };
         let stage = stages.into_iter().find(|known| (*known as u32).to_le_bytes() == *stage)?;
         let [count, size, rounds] = [count, size, rounds].map(|word| u32::from_le_bytes(*word));
@@ -98,7 +103,8 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    const STAGES: [Stage; 5] = [Stage::Verified, Stage::Programming, Stage::Done, Stage::Refused, Stage::Mismatch];
+    const STAGES: [FullState; 5] =
+        [FullState::Verified, FullState::Programming, FullState::Done, FullState::Refused, FullState::Mismatch];
 
     #[test]
     fn what_is_stored_comes_back_and_no_bit_of_it_may_change() {

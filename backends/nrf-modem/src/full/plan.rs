@@ -8,7 +8,7 @@ use dfu_target::{Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::core::Core;
-use super::marker::{Marker, Stage as Marked};
+use super::marker::{FullState as Marked, Marker};
 use super::recover::Job;
 use super::{FullError, FullPolicy, Phase, Recovered};
 use crate::Wrapper;

@@ -4,7 +4,7 @@ use dfu_target::flash::RegionError;
 use dfu_target::{Digest, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::marker::{Marker, Stage as Marked};
+use super::marker::{FullState as Marked, Marker};
 use super::plan::{Goal, Step};
 use super::{FullError, FullPolicy, ModemFull, Phase};
 use crate::port::{Bootloader, Errno, Fault, Range};
@@ -88,7 +88,9 @@ impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, 
     /// ```
     ///
     /// A cut, a dropped future or an error before "programming" leaves the modem as it was and the update to be tried
-    /// again; after it, the next call programs all of it again. The modem is back in its normal mode, or was shut down,
+    /// again; after it, the next call programs all of it again. An error that comes back at each boot is for the
+    /// application to end: by [`abort`](dfu_target::DfuTarget::abort), or amid programming by
+    /// [`discard`](Self::discard). The modem is back in its normal mode, or was shut down,
     /// when this returns.
     pub async fn recover<B: Bootloader>(
         &mut self,

@@ -22,6 +22,12 @@ fn a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_t
         (0..times).for_each(|n| device.modem.fail(ModemCall::Write, 3 + 4 * n, Fault::Code(code)));
         let mut target = device.target(&life);
         let pushed = device.with_store(&mut life, |store| run(device.push().run(&mut target, store, Until::Applied)));
+        if code == Code::InvalidFileOffset {
+            // The modem is where it should be: it wants no more, and giving it all again would change nothing.
+            assert_eq!(pushed, Err(SessionError::Target(DeltaError::Modem(Fault::Code(code)))));
+            assert_eq!(device.modem.count(ModemCall::Erase), 1);
+            continue;
+        }
         match times {
             1 | 2 => assert_eq!(pushed, Ok(())),
             _ => assert_eq!(pushed, Err(SessionError::Target(DeltaError::Modem(Fault::Code(code))))),

@@ -79,7 +79,7 @@ async fn recover(device: &Device<'_>, full: &mut Full<'_, '_>, start: Start, boo
             booted.failure = Some(booted.failure.take().unwrap_or_else(|| why.to_owned()));
             (why.to_owned(), false)
         }
-        Err(error @ FullError::Mismatch { .. }) => {
+        Err(error @ FullError::Mismatch) => {
             booted.failure = Some(error.to_string());
             (format!("{error}; reset"), true)
         }
