@@ -3,9 +3,11 @@
 mod backoff;
 mod course;
 mod error;
+mod overlap;
 
 pub use backoff::Backoff;
 pub use error::DownloadError;
+pub use overlap::download_overlapped;
 
 use core::ops::ControlFlow;
 

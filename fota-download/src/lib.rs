@@ -11,7 +11,7 @@ mod fmt;
 pub mod http;
 pub mod source;
 
-pub use download::{Backoff, DownloadError, Report, Step, download};
+pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
 #[cfg(feature = "http")]
 pub use http::{Connect, Http};
 pub use source::{Meta, Source};

@@ -12,6 +12,7 @@ pub mod poll;
 pub mod record;
 pub mod source;
 pub mod store;
+pub mod time;
 
 /// The code on the repository's front page.
 #[cfg(doctest)]

@@ -83,6 +83,11 @@ impl Course {
         bytes
     }
 
+    /// Whether more bytes are missing than these.
+    pub(super) fn wants_more_than(&self, bytes: &[u8]) -> bool {
+        bytes.len() < self.room as usize
+    }
+
     /// What follows from work that was done.
     pub(super) fn go_on<S, T: DfuTarget, P: ProgressStore>(
         &mut self,

@@ -1,0 +1,175 @@
+//! The download loop with two buffers: the network and the flash work at the same time.
+
+use core::cell::Cell;
+use core::future::{Future, poll_fn};
+use core::mem;
+use core::ops::ControlFlow;
+use core::pin::pin;
+use core::task::Poll;
+
+use dfu_target::session::{self, Session, SessionError};
+use dfu_target::{DfuTarget, ProgressStore};
+use embedded_hal_async::delay::DelayNs;
+
+use super::course::{Course, Work};
+use super::{Backoff, DownloadError, Report, retry};
+use crate::source::{Call, Source};
+
+/// As [`download`](super::download()), with two buffers: while the bytes of one are stored, the next ones are received
+/// into the other; and while there is nothing to store, the flash is erased ahead
+/// ([`Session::prepare`]).
+///
+/// 4 KiB each is enough for the slower of the two, network or flash, to be the only one that is waited for. An erase or
+/// a write that is under way is never dropped for the network; what the network waits for is dropped when the session
+/// fails. A flash that stops the processor stops both: then only what the network's own buffers hold comes in between.
+///
+/// # Cancellation
+///
+/// As with [`download`](super::download()): drop the future to end at once. Up to one buffer of bytes that had come are
+/// fetched again.
+pub async fn download_overlapped<S, T, P>(
+    source: &mut S,
+    session: &mut Session<'_, T, P>,
+    backoff: Backoff,
+    delay: &mut impl DelayNs,
+    buffers: [&mut [u8]; 2],
+    mut observer: impl FnMut(Report) -> ControlFlow<()>,
+) -> Result<(), DownloadError<S::Error, T::Error>>
+where
+    S: Source,
+    T: DfuTarget,
+    P: ProgressStore,
+{
+    let [mut full, mut spare] = buffers;
+    let mut course = Course::new(backoff);
+    // What was received ahead, and how that went.
+    let mut ahead = None;
+    loop {
+        if course.work != Work::Write {
+            let wanted = observer(course.report(session)).is_continue();
+            if course.is_done() {
+                return Ok(());
+            }
+            if !wanted {
+                return Err(DownloadError::Cancelled);
+            }
+        }
+        let result = match course.work {
+            Work::Wait => {
+                ahead = None;
+                delay.delay_ms(course.pause).await;
+                Ok(())
+            }
+            Work::Resume => session.call(session::Call::Resume).await.map_err(DownloadError::Session),
+            Work::Open => {
+                ahead = None;
+                let call = Call::Open(course.offset, &mut course.meta);
+                let opened = both(async |_| source.call(call).await, async |came| erase_ahead(session, came).await);
+                opened.await.and_then(|opened| opened.map_err(DownloadError::Source))
+            }
+            Work::Read => {
+                let (count, received) = match ahead.take() {
+                    Some(received) => {
+                        mem::swap(&mut full, &mut spare);
+                        received
+                    }
+                    None => {
+                        let received = both(
+                            async |worked| fill(source, full, worked).await,
+                            async |came| erase_ahead(session, came).await,
+                        );
+                        received.await.unwrap_or_else(|error| (0, Err(error)))
+                    }
+                };
+                course.count = count;
+                received
+            }
+            Work::Write => {
+                let piece = course.bytes(full);
+                let store = session::Call::Write(piece);
+                if course.wants_more_than(piece) {
+                    let received = both(
+                        async |worked| fill(source, spare, worked).await,
+                        async |came| {
+                            session.call(store).await?;
+                            erase_ahead(session, came).await
+                        },
+                    );
+                    received.await.map(|received| ahead = Some(received))
+                } else {
+                    session.call(store).await.map_err(DownloadError::Session)
+                }
+            }
+        };
+        let Err(failed) = result.and_then(|()| course.go_on(session)) else { continue };
+        ahead = None;
+        let Some(ms) = course.patience.pause(retry(&failed)) else { return Err(failed) };
+        crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", course.patience.attempt(), ms);
+        course.wait(ms, matches!(failed, DownloadError::Session(_)));
+    }
+}
+
+/// Receives until the buffer is full or the work beside it is done: how much came, and how that ended. Bytes that came
+/// before a failure count; it is told by the next call.
+async fn fill<S: Source, T>(
+    source: &mut S,
+    buffer: &mut [u8],
+    worked: &Cell<bool>,
+) -> (usize, Result<(), DownloadError<S::Error, T>>) {
+    let mut filled = 0;
+    while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
+        let mut count = 0;
+        match source.call(Call::Read(space, &mut count)).await {
+            Ok(()) if count > 0 => filled = filled.saturating_add(count),
+            Err(error) if filled == 0 => return (0, Err(DownloadError::Source(error))),
+            _ => break,
+        }
+        if worked.get() {
+            break;
+        }
+    }
+    (filled, Ok(()))
+}
+
+/// Erases what is needed next, unit by unit, until the network has something.
+async fn erase_ahead<T: DfuTarget, P: ProgressStore>(
+    session: &mut Session<'_, T, P>,
+    came: &Cell<bool>,
+) -> Result<(), SessionError<T::Error>> {
+    while !came.get() && session.prepare().await? {}
+    Ok(())
+}
+
+/// Waits for the network and for work that goes on meanwhile; each is told when the other one is done. Work that fails
+/// ends both.
+async fn both<R, S, T>(
+    network: impl AsyncFnOnce(&Cell<bool>) -> R,
+    work: impl AsyncFnOnce(&Cell<bool>) -> Result<(), SessionError<T>>,
+) -> Result<R, DownloadError<S, T>> {
+    let (came, worked) = (Cell::new(false), Cell::new(false));
+    let (mut network, mut work) = (pin!(network(&worked)), pin!(work(&came)));
+    let mut answer = None;
+    poll_fn(|context| {
+        if !worked.get()
+            && let Poll::Ready(result) = work.as_mut().poll(context)
+        {
+            if let Err(error) = result {
+                return Poll::Ready(Err(DownloadError::Session(error)));
+            }
+            worked.set(true);
+        }
+        if answer.is_none()
+            && let Poll::Ready(given) = network.as_mut().poll(context)
+        {
+            came.set(true);
+            answer = Some(given);
+            // The work may have waited for that alone.
+            context.waker().wake_by_ref();
+        }
+        match answer.take_if(|_| worked.get()) {
+            Some(given) => Poll::Ready(Ok(given)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

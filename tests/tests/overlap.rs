@@ -1,0 +1,89 @@
+//! While bytes are on the way the flash works: how much of the time that saves, in virtual time.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use dfu_target::digest::SoftSha256;
+use dfu_target::flash::{Layout, Shared};
+use dfu_target::image::mcuboot::Version;
+use dfu_target::progress::NoProgress;
+use dfu_target::{Begun, ImageId, Request, Update};
+use dfu_target_mcuboot::{Active, Config, McubootTarget, Mode, RunningState, Slots};
+use dfu_testkit::flash::{Chip, SimFlash, Timing};
+use dfu_testkit::image::ImageBuilder;
+use dfu_testkit::time::{Slow, Timeline, Wire};
+use fota_download::{Backoff, download, download_overlapped};
+
+const SLOT: u32 = 0x9_0000;
+const SLOTS: Slots = Slots::new::<Slow<4, 4096>>(SLOT, Config::new(Mode::SwapMove).max_sectors(256));
+const ACTIVE: Active =
+    Active::new(RunningState::Confirmed, Some(Version { major: 1, minor: 0, revision: 0, build: 0 }));
+
+/// MX25R6435F in its fast mode, by its SFDP table: 48 ms a unit, 0.896 ms a page of 256 bytes and 0.26 ms to send it
+/// at 8 MHz.
+const SPI_NOR: Timing = Timing { word_ns: (896_000 + 260_000) / 64, erase_ns: 48_000_000, read_ns: 1_000 };
+
+/// How bytes get into the slot.
+#[derive(Clone, Copy)]
+enum Loop {
+    One(usize),
+    Two(usize),
+}
+
+/// How long a download of 512 KiB takes, and how much of that the flash worked.
+fn time(timing: Timing, rate: u32, window: usize, stalls: bool, mode: Loop) -> (f64, f64) {
+    let timeline = Timeline::default();
+    let chip = Chip::new(SimFlash::<4, 4096>::new(SLOT as usize).timing(timing));
+    let image = ImageBuilder::new().version(2, 0, 0, 0).total_size(512 * 1024).build().to_vec();
+    let mut shared = Shared::new(Slow::new(chip.clone(), timeline.clone(), stalls));
+    let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+    let target = McubootTarget::<_, _, _, 256>::new(region, SoftSha256::default(), &SLOTS, ACTIVE).unwrap();
+    let mut update = Update::new(target, NoProgress, Request::new(ImageId::named("a file")));
+    let mut wire = Wire::new(timeline.clone(), image.clone(), rate, Duration::from_millis(100), window);
+    timeline.run(async {
+        let Ok(Begun::Receiving(mut session)) = update.begin().await else { panic!("nothing is stored") };
+        let (backoff, on) = (Backoff::new(), |_| ControlFlow::Continue(()));
+        let mut clock = timeline.clone();
+        match mode {
+            Loop::One(len) => {
+                download(&mut wire, &mut session, backoff, &mut clock, &mut vec![0; len], on).await.unwrap();
+            }
+            Loop::Two(len) => {
+                let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                let buffers = [&mut a[..], &mut b[..]];
+                download_overlapped(&mut wire, &mut session, backoff, &mut clock, buffers, on).await.unwrap();
+            }
+        }
+    });
+    assert!(chip.sim().bytes().starts_with(&image));
+    (timeline.now().as_secs_f64(), chip.sim().elapsed().as_secs_f64())
+}
+
+#[test]
+fn the_slower_of_network_and_flash_is_all_that_is_waited_for() {
+    println!(
+        "512 KiB, 100 ms round trip; seconds of virtual time, E = (sequential - T) / (sequential - the slower alone)"
+    );
+    println!("flash      rate  sequential  slower   one buffer    E   two of 4 KiB    E   the same, stalled    E");
+    for (name, timing) in [("nRF9160", Timing::NRF9160), ("SPI NOR", SPI_NOR)] {
+        for rate in [30_000, 300_000] {
+            // Before the first byte is there nothing can be done.
+            let (first, network) = (0.1, 512.0 * 1024.0 / f64::from(rate));
+            // With the least window there is, the network stands still while the flash works.
+            let (one, flash) = time(timing, rate, 512, false, Loop::One(512));
+            let (sequential, slower) = (first + network + flash, first + network.max(flash));
+            let gain = |took: f64| (sequential - took) / (sequential - slower);
+            let (two, _) = time(timing, rate, 2048, false, Loop::Two(4096));
+            let (stalled, _) = time(timing, rate, 2048, true, Loop::Two(4096));
+            println!(
+                "{name}  {:>4} KB/s  {sequential:>6.2}  {slower:>8.2}  {one:>9.2}  {:>5.2}  {two:>10.2}  {:>5.2}  {stalled:>14.2}  {:>5.2}",
+                rate / 1000,
+                gain(one),
+                gain(two),
+                gain(stalled),
+            );
+            assert!(gain(two) >= 0.95, "{name} at {rate}: {:.3}", gain(two));
+            assert!(two <= one && stalled <= one, "overlapping is never slower");
+        }
+    }
+}
