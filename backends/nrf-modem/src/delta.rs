@@ -35,12 +35,10 @@ use crate::port::{self, Code, Errno, Fault, Offset, Uuid};
 ///
 /// # Power and cancellation
 ///
-/// The modem notes by itself how far it is. With an engine that gives its midstate ([`SoftSha256`]) an update goes on
+/// The modem notes by itself how far it is. With an engine that gives its midstate (`SoftSha256` does) an update goes on
 /// from the stored progress, and what the modem has beyond that is hashed and not written again; without, it starts
 /// over after a reset. A future that was dropped leaves no memory of the modem reserved and no erase unnoticed:
 /// [`init`](DfuTarget::init) finds what is there.
-///
-/// [`SoftSha256`]: dfu_target::digest::SoftSha256
 #[derive(Debug)]
 pub struct ModemDelta<P: port::Delta, D, H, V = ()> {
     modem: Reserved<P>,
