@@ -9,9 +9,11 @@ mod download;
 mod fmt;
 #[cfg(feature = "http")]
 pub mod http;
+mod preflight;
 pub mod source;
 
 pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
 #[cfg(feature = "http")]
 pub use http::{Connect, Http};
+pub use preflight::{Offer, PreflightError, preflight};
 pub use source::{Meta, Source};
