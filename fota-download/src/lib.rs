@@ -7,12 +7,14 @@ extern crate std;
 
 mod download;
 mod fmt;
+mod fota;
 #[cfg(feature = "http")]
 pub mod http;
 mod preflight;
 pub mod source;
 
 pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
+pub use fota::{Control, Event, Finished, FotaError, Job, fota};
 #[cfg(feature = "http")]
 pub use http::{Connect, Http};
 pub use preflight::{Offer, PreflightError, preflight};

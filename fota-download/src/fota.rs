@@ -1,0 +1,155 @@
+//! [`fota`]: one update, from a source to the request to run it.
+
+mod control;
+mod error;
+mod job;
+mod only;
+
+pub use control::Control;
+pub use error::FotaError;
+pub use job::Job;
+
+use core::ops::ControlFlow;
+
+use dfu_target::{Applied, Begun, DfuTarget, Digest, ProgressStore, Staged, Update};
+use embedded_hal_async::delay::DelayNs;
+
+use self::control::{Watched, Wish};
+use self::only::Only;
+use crate::download::{DownloadError, Report, Step, download_overlapped};
+use crate::source::Source;
+
+/// How an update goes. What it comes to is what [`fota`] returns, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event {
+    /// The source is asked for the file, from this offset on.
+    Opening(Report),
+    /// Bytes are received and stored.
+    Receiving(Report),
+    /// Something failed that may go better after a pause: see [`Step::Wait`].
+    Waiting(Report),
+    /// [`Control::pause`] holds it. Nothing is open meanwhile.
+    Paused(Report),
+    /// All bytes are there; they are read back and checked.
+    Verifying,
+    /// They are what they should be; their SHA-256. The request to run them is written next.
+    Verified(Digest),
+}
+
+/// What an update came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use = "an update at `AtReset` needs the reset"]
+pub struct Finished {
+    /// When it runs.
+    pub applied: Applied,
+    /// The SHA-256 of the file.
+    pub digest: Digest,
+    /// Not a byte was fetched: all of it was stored before.
+    pub was_staged: bool,
+}
+
+/// Brings a file from `source` into `target` and asks for it to be run: begins or goes on with what `store` tells,
+/// downloads with [`download_overlapped`], reads back, verifies, applies. It succeeds when the request to run the image
+/// was written and read back, and in no other case.
+///
+/// An image that was applied before and lies there still is not applied again ([`FotaError::Attempted`]), unless the
+/// job says so: it ran and came back.
+///
+/// `control` may be held by another task, which pauses, resumes or cancels. Whatever ends it, what is stored stays; the
+/// same job goes on later, also after a reset.
+///
+/// # Cancellation
+///
+/// Drop the future at any time, after a deadline for one: the same as a power cut, and gone on with in the same way.
+#[allow(clippy::too_many_arguments)] // Each is a thing of the caller's own.
+pub async fn fota<S, T, P>(
+    source: &mut S,
+    target: T,
+    store: P,
+    job: &Job,
+    control: &Control,
+    clock: &mut impl DelayNs,
+    buffers: [&mut [u8]; 2],
+    mut observer: impl FnMut(Event),
+) -> Result<Finished, FotaError<S::Error, T::Error>>
+where
+    S: Source,
+    T: DfuTarget,
+    P: ProgressStore,
+{
+    let mut update = Update::new(Only::new(target, job.kind), store, job.request());
+    let mut session = match update.begin().await.map_err(FotaError::Session)? {
+        Begun::Staged(staged) => return finish(staged, job, true, observer).await,
+        Begun::Receiving(session) => session,
+    };
+    let [full, spare] = buffers;
+    loop {
+        let mut last = None;
+        let mut too_large = None;
+        let mut watched = Watched { clock: &mut *clock, control };
+        let buffers = [&mut *full, &mut *spare];
+        let came = download_overlapped(source, &mut session, job.backoff, &mut watched, buffers, |report| {
+            last = Some(report);
+            too_large = report.size.filter(|size| job.max_size.is_some_and(|max| *size > max));
+            observer(match report.step {
+                Step::Open => Event::Opening(report),
+                Step::Receive => Event::Receiving(report),
+                Step::Wait { .. } => Event::Waiting(report),
+            });
+            if too_large.is_some() || control.wish() != Wish::Run {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        match came.await {
+            Ok(()) => break,
+            Err(DownloadError::Cancelled) => {}
+            Err(error) => return Err(FotaError::Download(error)),
+        }
+        if let Some(size) = too_large {
+            return Err(FotaError::TooLarge { size });
+        }
+        // Whoever paused decides how it goes on.
+        if let (Wish::Pause, Some(report)) = (control.wish(), last) {
+            observer(Event::Paused(report));
+        }
+        while control.wish() == Wish::Pause {
+            clock.delay_ms(control::LOOK_MS).await;
+        }
+        if control.wish() == Wish::Cancel {
+            return Err(FotaError::Cancelled);
+        }
+    }
+    observer(Event::Verifying);
+    match session.finish().await {
+        Ok(staged) => finish(staged, job, false, observer).await,
+        Err(failed) => Err(FotaError::Session(failed.into_error())),
+    }
+}
+
+/// The end of it, from what is stored.
+async fn finish<S, T: DfuTarget, P: ProgressStore>(
+    staged: Staged<'_, Only<T>, P>,
+    job: &Job,
+    was_staged: bool,
+    mut observer: impl FnMut(Event),
+) -> Result<Finished, FotaError<S, T::Error>> {
+    if staged.attempted() && !job.again {
+        return Err(FotaError::Attempted);
+    }
+    let digest = staged.checked().digest;
+    let verified = match &job.digest {
+        Some(wanted) => staged.verify(wanted),
+        None => staged.verify_self(),
+    };
+    let verified = verified.map_err(|failed| FotaError::Session(failed.into_error()))?;
+    observer(Event::Verified(digest));
+    match verified.apply().await {
+        Ok(applied) => Ok(Finished { applied, digest, was_staged }),
+        Err(failed) => Err(FotaError::Session(failed.into_error())),
+    }
+}

@@ -1,0 +1,206 @@
+//! One update by one call: how it goes, how it is held and ended, and that it ends well in one case only.
+
+use std::cell::Cell;
+
+use dfu_target::session::SessionError;
+use dfu_target::{Applied, Digest, ImageId, ImageKind};
+use dfu_target_mcuboot::Mode;
+use dfu_testkit::device::{Board, Device};
+use dfu_testkit::flash::Cut;
+use dfu_testkit::image::ImageBuilder;
+use dfu_testkit::poll::run;
+use dfu_testkit::source::FlakySource;
+use dfu_testkit::time::Timeline;
+use fota_download::{Backoff, Control, DownloadError, Event, Finished, FotaError, Job, fota};
+
+type Small = Device<4, 1024>;
+
+fn device() -> Small {
+    let device = Small::new(Board::new(Mode::SwapMove, 16 * 1024).sectors(16));
+    device.install(&ImageBuilder::new().build());
+    device
+}
+
+fn image() -> Vec<u8> {
+    ImageBuilder::new().version(2, 0, 0, 0).total_size(9000).build().to_vec()
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest(<sha2::Sha256 as sha2::Digest>::digest(bytes).into())
+}
+
+type Ended = Result<Finished, String>;
+
+/// One call, on a device that has just started; its end in words, and the events.
+fn call(
+    device: &Small,
+    source: &mut FlakySource<'_>,
+    job: &Job,
+    control: &Control,
+    mut on: impl FnMut(Event),
+) -> Ended {
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let mut clock = Timeline::default();
+    let time = clock.clone();
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    time.run(fota(source, target, log, job, control, &mut clock, [&mut a, &mut b], &mut on))
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_update_goes_from_its_first_byte_to_the_request_through_breaks_and_cuts() {
+    let image = image();
+    let job = Job::of(sha256(&image)).kind(ImageKind::Mcuboot).max_size(9000);
+    for point in (0..4000).step_by(53) {
+        let device = device();
+        let mut source = FlakySource::new(&image).seed(point).pieces(1..=600).breaks_after(300..=4000);
+        device.chip().sim().cut_after(point, Cut::ALL[point as usize % Cut::ALL.len()]);
+        let mut ended = call(&device, &mut source, &job, &Control::new(), |_| ());
+        if !device.chip().sim().is_powered() {
+            assert!(ended.is_err(), "it can't have ended well: {point}");
+            device.boot();
+            ended = call(&device, &mut source, &job, &Control::new(), |_| ());
+        }
+        match ended {
+            Ok(done) => assert_eq!((done.applied, done.digest), (Applied::AtReset, sha256(&image))),
+            // The cut came behind the request: it ran already.
+            Err(text) => assert!(text.contains("applied before") || text.contains("not confirmed"), "{point}: {text}"),
+        }
+        device.boot();
+        assert!(device.holds(device.primary(), &image), "{point}");
+    }
+}
+
+#[test]
+fn it_is_told_step_by_step() {
+    let (image, device) = (image(), device());
+    let mut events = Vec::new();
+    let mut source = FlakySource::new(&image).breaks_after(5000..=5000);
+    let job = Job::of(sha256(&image));
+    let done = call(&device, &mut source, &job, &Control::new(), |event| events.push(event)).unwrap();
+    assert!(!done.was_staged);
+    let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+    assert!(matches!(events[0], Event::Opening(report) if report.offset == 0));
+    assert_eq!(count(|event| matches!(event, Event::Waiting(_))), 1);
+    assert!(count(|event| matches!(event, Event::Receiving(_))) > 10);
+    assert!(
+        matches!(events[events.len() - 2..], [Event::Verifying, Event::Verified(digest)] if digest == sha256(&image))
+    );
+    // Once more, before the reset: all of it is there, and nothing is asked of the source.
+    let opened = source.opened();
+    assert!(call(&device, &mut source, &job, &Control::new(), |_| ()).unwrap_err().contains("applied before"));
+    let done = call(&device, &mut source, &job.clone().again(), &Control::new(), |_| ()).unwrap();
+    assert!(done.was_staged && source.opened() == opened);
+}
+
+#[test]
+fn an_image_that_came_back_is_not_applied_for_ever() {
+    let (image, device) = (image(), device());
+    let job = Job::new(ImageId::named("the same job at each boot"));
+    let _ = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap();
+    device.boot();
+    assert!(device.holds(device.primary(), &image), "it runs on trial");
+    device.boot(); // Nobody confirmed it.
+    assert!(!device.holds(device.primary(), &image));
+    let text = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap_err();
+    assert!(text.contains("applied before and came back"), "{text}");
+    let _ = call(&device, &mut FlakySource::new(&image), &job.again(), &Control::new(), |_| ()).unwrap();
+}
+
+#[test]
+fn what_the_job_does_not_want_is_refused_and_stored_nowhere() {
+    let image = image();
+    for (job, part) in [
+        (Job::of(sha256(&image)).kind(ImageKind::ModemDelta), "an MCUboot image"),
+        (Job::of(sha256(&image)).max_size(8999), "more than are allowed"),
+        (Job::of(sha256(&image)).size(8999), "8999"),
+    ] {
+        let device = device();
+        let before = device.chip().sim().points();
+        let text = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap_err();
+        assert!(text.contains(part) || part == "an MCUboot image" && text.contains("MCUboot image"), "{text}");
+        assert_eq!(device.chip().sim().points(), before, "{text}");
+    }
+    // Another file under the right name: it is stored, and never applied.
+    let device = device();
+    let job = Job::new(ImageId::named("the job")).digest(Digest([7; 32]));
+    let text = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap_err();
+    assert!(!text.is_empty());
+    device.boot();
+    assert!(!device.holds(device.primary(), &image));
+}
+
+#[test]
+fn another_task_holds_it_lets_it_go_on_and_ends_it() {
+    let (image, device) = (image(), device());
+    let job = Job::of(sha256(&image));
+    let control = Control::new();
+    let mut source = FlakySource::new(&image);
+    let mut shared = device.share();
+    let (_, mut target, mut log) = device.open(&mut shared);
+    let time = Timeline::default();
+    let (paused, received) = (Cell::new(0), Cell::new(0));
+    let mut clock = time.clone();
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    let update =
+        fota(&mut source, &mut target, &mut log, &job, &control, &mut clock, [&mut a, &mut b], |event| match event {
+            Event::Receiving(report) => {
+                received.set(report.offset);
+                if report.offset > 3000 && paused.get() == 0 {
+                    control.pause();
+                }
+            }
+            Event::Paused(_) => paused.set(paused.get() + 1),
+            _ => (),
+        });
+    let mut update = std::pin::pin!(update);
+    // It is held, and stays so.
+    let held = time.run(async {
+        let mut result = None;
+        for _ in 0..20 {
+            time.sleep(std::time::Duration::from_secs(1)).await;
+            result = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(match update.as_mut().poll(context) {
+                    std::task::Poll::Ready(result) => Some(result),
+                    std::task::Poll::Pending => None,
+                })
+            })
+            .await;
+        }
+        result
+    });
+    assert!(held.is_none() && paused.get() == 1 && received.get() < 5000, "{} {}", paused.get(), received.get());
+    control.resume();
+    let done = time.run(update).unwrap();
+    assert_eq!((done.digest, paused.get()), (sha256(&image), 1));
+}
+
+#[test]
+fn cancelling_ends_even_a_long_wait_and_a_later_call_goes_on() {
+    let (image, device) = (image(), device());
+    let job = Job::of(sha256(&image)).save_every(1024).backoff(Backoff::new().first_ms(100_000));
+    let control = Control::new();
+    let mut source = FlakySource::new(&image).breaks_after(4000..=4000);
+    let mut waits = 0;
+    let text = call(&device, &mut source, &job, &control, |event| {
+        if let Event::Waiting(_) = event {
+            waits += 1;
+            control.cancel();
+        }
+    });
+    assert_eq!((text.unwrap_err().as_str(), waits), ("the update was cancelled", 1));
+    let given = source.given();
+    control.resume();
+    let _ = call(&device, &mut source, &job, &control, |_| ()).unwrap();
+    assert!(source.given() - given < 7000, "what was there was not fetched again");
+}
+
+#[test]
+fn errors_keep_their_layer() {
+    let source: FotaError<std::io::Error, std::io::Error> = FotaError::Session(SessionError::Mismatch);
+    assert!(matches!(source, FotaError::Session(SessionError::Mismatch)));
+    let ended: FotaError<std::io::Error, std::io::Error> = FotaError::Download(DownloadError::Empty);
+    assert_eq!(ended.to_string(), "the file is empty");
+    assert_eq!(run(async { 1 }), 1);
+}
