@@ -9,12 +9,14 @@ pub struct Backoff {
     attempts: u8,
     first: u32,
     longest: u32,
+    /// 0: no jitter.
+    seed: u32,
 }
 
 impl Backoff {
     /// 8 more attempts in a row, after 1, 2, 4 ... 128 seconds.
     pub const fn new() -> Self {
-        Self { attempts: 8, first: 1_000, longest: 300_000 }
+        Self { attempts: 8, first: 1_000, longest: 300_000, seed: 0 }
     }
 
     /// How often in a row it is tried again. A new byte of the file begins a new row.
@@ -32,6 +34,13 @@ impl Backoff {
     /// The longest pause, in milliseconds, also where a server asks for more. 5 minutes by default.
     pub const fn longest_ms(mut self, ms: u32) -> Self {
         self.longest = ms;
+        self
+    }
+
+    /// Draws each pause between its half and itself, and adds up to an eighth to what a server asks for: so that a fleet
+    /// that was cut off together does not come back together. `seed` is what differs from device to device; 0: without.
+    pub const fn jitter(mut self, seed: u32) -> Self {
+        self.seed = seed;
         self
     }
 }
@@ -99,6 +108,15 @@ impl Patience {
         self.attempt.max(self.restarts) <= u32::from(self.backoff.attempts)
     }
 
+    /// A number up to `most`, by Marsaglia's xorshift.
+    fn draw(&mut self, most: u32) -> u32 {
+        let seed = &mut self.backoff.seed;
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 17;
+        *seed ^= *seed << 5;
+        seed.checked_rem(most.saturating_add(1)).unwrap_or(0)
+    }
+
     /// The pause before the next attempt, in milliseconds; `None`: there is none.
     pub(super) fn pause(&mut self, retry: Retry) -> Option<u32> {
         let asked = match retry {
@@ -106,8 +124,13 @@ impl Patience {
             Retry::Later => 0,
             Retry::After(seconds) => seconds.saturating_mul(1_000),
         };
-        let own = self.pause;
+        let mut own = self.pause;
         self.pause = own.saturating_mul(2);
+        let mut asked = asked;
+        if self.backoff.seed != 0 {
+            own = own.saturating_sub(self.draw(own / 2));
+            asked = asked.saturating_add(self.draw(asked / 8));
+        }
         self.spend().then(|| own.max(asked).min(self.backoff.longest))
     }
 }
@@ -136,6 +159,22 @@ mod tests {
         assert_eq!(patience.pause(Retry::After(0)), Some(2_000));
         assert_eq!(patience.pause(Retry::After(u32::MAX)), Some(300_000));
         assert_eq!(patience.pause(Retry::Never), None);
+    }
+
+    #[test]
+    fn devices_that_were_cut_off_together_come_back_apart() {
+        let pauses = |seed: u32| {
+            let mut patience = Patience::new(Backoff::new().attempts(3).jitter(seed));
+            let asked = patience.pause(Retry::After(80)).unwrap();
+            let own = [patience.pause(Retry::Later).unwrap(), patience.pause(Retry::Later).unwrap()];
+            assert!((80_000..=90_000).contains(&asked), "{asked}");
+            assert!((1_000..=2_000).contains(&own[0]) && (2_000..=4_000).contains(&own[1]), "{own:?}");
+            (asked, own)
+        };
+        let mut all: Vec<_> = (1..=100).map(pauses).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 100);
     }
 
     #[test]
