@@ -25,7 +25,7 @@ use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, ImageId, Request};
 use embedded_io_async::{Read, Write};
-use fota_download::http::{Error, Fault};
+use fota_download::http::{Error, Fault, Server};
 use fota_download::{Backoff, Connect, DownloadError, Http, Meta, Source, download};
 use support::{Clock, Ram, block_on, image};
 
@@ -165,9 +165,9 @@ impl Connect for Tcp {
     type Error = std::io::Error;
     type Conn<'c> = Conn;
 
-    async fn connect(&self, host: &str, port: u16) -> std::io::Result<Conn> {
+    async fn connect<'c>(&'c self, server: Server<'_>) -> std::io::Result<Conn> {
         self.opened.set(self.opened.get() + 1);
-        let stream = TcpStream::connect((host, port))?;
+        let stream = TcpStream::connect((server.host, server.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Conn(stream, (self.breaks)()))
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorType, Read, Write};
 use fota_download::Connect;
+use fota_download::http::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -34,8 +35,8 @@ impl Connect for Tcp {
     type Error = Error;
     type Conn<'c> = Conn<'c>;
 
-    async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Conn<'c>, Error> {
-        let stream = timely(TcpStream::connect((host, port))).await?;
+    async fn connect<'c>(&'c self, server: Server<'_>) -> Result<Conn<'c>, Error> {
+        let stream = timely(TcpStream::connect((server.host, server.port))).await?;
         stream.set_nodelay(true)?;
         Ok(Conn { stream, net: self, head: 0 })
     }
