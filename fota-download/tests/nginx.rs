@@ -165,7 +165,7 @@ impl Connect for Tcp {
     type Error = std::io::Error;
     type Conn<'c> = Conn;
 
-    async fn connect<'c>(&'c self, server: Server<'_>) -> std::io::Result<Conn> {
+    async fn connect(&self, server: Server<'_>) -> std::io::Result<Conn> {
         self.opened.set(self.opened.get() + 1);
         let stream = TcpStream::connect((server.host, server.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;

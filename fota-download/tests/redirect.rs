@@ -1,5 +1,11 @@
 //! Where redirects lead, what is sent there, and the fields of the caller.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test stops there"
+)]
 
 mod support;
 
