@@ -9,7 +9,7 @@ set -euo pipefail
 limits='
 writer   4860  2600
 session  8060  8192
-http    14330 12288
+http    16340 12288
 modem-delta  2960  3072
 modem-settle 3720  3720
 modem-full   9200  6144

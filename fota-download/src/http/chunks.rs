@@ -3,6 +3,7 @@
 /// Where in a body in chunks things stand.
 pub(super) struct Chunks {
     place: Place,
+    line: Line,
     /// How much of the chunk is to come.
     left: u32,
     /// How many bytes of frame came in a row.
@@ -11,29 +12,32 @@ pub(super) struct Chunks {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before a chunk's size.
-    Start,
+    /// In the line of a chunk's size.
     Size,
-    /// Behind the size, which is what the rest of the line is skipped for.
-    Extension,
     Data,
-    /// Before the end of the line behind the data.
+    /// In the line that the data ends with, which is empty.
     After,
-    /// Before a line of the trailer.
+    /// In the lines behind the last chunk, up to an empty one.
     Trailer,
-    Field,
     End,
-    /// Bytes came after the end.
-    Over,
+}
+
+/// What came of a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Nothing,
+    Digits,
+    /// Something that is skipped, with the rest of the line.
+    More,
 }
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { place: Place::Start, left: 0, frame: 0 }
+        Self { place: Place::Size, line: Line::Nothing, left: 0, frame: 0 }
     }
 
     /// Moves the data that is in these bytes to their front; returns how much it is. `None`: these are no chunks, or
-    /// the frame does not end.
+    /// the frame does not end, or something comes behind it.
     #[inline(never)]
     pub(super) fn take(&mut self, bytes: &mut [u8]) -> Option<usize> {
         let mut kept = 0_usize;
@@ -49,39 +53,40 @@ impl Chunks {
                 }
                 continue;
             }
-            self.frame = self.frame.checked_add(1).filter(|frame| *frame <= MAX_FRAME)?;
-            self.place = match (self.place, byte) {
-                (Place::Size | Place::Extension, b'\n') if self.left == 0 => Place::Trailer,
-                (Place::Size | Place::Extension, b'\n') => Place::Data,
-                (Place::Size, b';' | b' ' | b'\t' | b'\r') | (Place::Extension, _) => Place::Extension,
-                (Place::Start | Place::Size, _) => {
-                    let digit = char::from(byte).to_digit(16)?;
-                    self.left = self.left.checked_mul(16)?.wrapping_add(digit);
-                    Place::Size
-                }
-                (Place::After, b'\n') => Place::Start,
-                (Place::After, b'\r') => Place::After,
-                (Place::Trailer, b'\n') => Place::End,
-                (Place::Trailer, b'\r') | (Place::Field, b'\n') => Place::Trailer,
-                (Place::Trailer | Place::Field, _) => Place::Field,
-                (Place::End | Place::Over, _) => {
-                    self.place = Place::Over;
-                    break;
-                }
-                _ => return None,
-            };
+            self.frame = self.frame.wrapping_add(1);
+            if self.frame > MAX_FRAME || self.place == Place::End {
+                return None;
+            }
+            if byte == b'\n' {
+                let empty = self.line == Line::Nothing;
+                self.line = Line::Nothing;
+                self.place = match self.place {
+                    Place::Size if !empty && self.left != 0 => Place::Data,
+                    Place::Size if !empty => Place::Trailer,
+                    Place::After if empty => Place::Size,
+                    Place::Trailer if !empty => Place::Trailer,
+                    Place::Trailer => Place::End,
+                    _ => return None,
+                };
+            } else if self.place == Place::Size && self.line != Line::More {
+                self.line = match char::from(byte).to_digit(16) {
+                    Some(digit) => {
+                        self.left = self.left.checked_mul(16)?.wrapping_add(digit);
+                        Line::Digits
+                    }
+                    None if self.line == Line::Digits && matches!(byte, b';' | b' ' | b'\t' | b'\r') => Line::More,
+                    None => return None,
+                };
+            } else if byte != b'\r' {
+                self.line = Line::More;
+            }
         }
         Some(kept)
     }
 
     /// Whether all of the body came.
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.place, Place::End | Place::Over)
-    }
-
-    /// Whether more came than that.
-    pub(super) fn is_over(&self) -> bool {
-        self.place == Place::Over
+        self.place == Place::End
     }
 }
 

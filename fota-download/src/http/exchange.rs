@@ -234,53 +234,41 @@ impl<'b> Exchange<'b> {
 
     /// Gives what is there of the body.
     fn deliver(&mut self, call: &mut Call<'_>) -> Option<Next> {
-        let Call::Read(out, _) = call else { return None };
-        let room = out.len().min(self.left as usize);
-        let bytes = part(self.buf, self.at, self.end);
-        let count = bytes.len().min(room);
-        out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
-        self.at = self.at.wrapping_add(count);
-        if count != 0 || room == 0 {
-            return self.give(count, call);
+        loop {
+            let Call::Read(out, _) = call else { return None };
+            let room = out.len().min(self.left as usize);
+            let bytes = part(self.buf, self.at, self.end);
+            let count = bytes.len().min(room);
+            out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
+            self.at = self.at.wrapping_add(count);
+            self.next = Next::Body;
+            if count == 0 && room != 0 || self.passed(count, call)? == Next::Answered {
+                return Some(self.next);
+            }
         }
-        self.next = Next::Body;
-        Some(Next::Body)
     }
 
-    /// Takes bytes of the body that came to where the caller wants them.
-    fn passed(&mut self, came: usize, call: &mut Call<'_>) -> Option<Next> {
-        let mut count = came;
-        if let (Call::Read(out, _), true) = (&mut *call, self.chunked) {
-            let kept = self.chunks.take(out.get_mut(..came).unwrap_or_default());
-            count = self.framed(kept)?;
-            if count == 0 && !self.chunks.is_done() {
+    /// Counts bytes of the body that came to where the caller wants them.
+    fn passed(&mut self, mut came: usize, call: &mut Call<'_>) -> Option<Next> {
+        let Call::Read(out, given) = call else { return None };
+        if self.chunked && came != 0 {
+            let Some(kept) = self.chunks.take(out.get_mut(..came).unwrap_or_default()) else {
+                return self.fail(Fault::Malformed);
+            };
+            came = kept;
+            if self.chunks.is_done() {
+                if self.left != UNKNOWN && self.left > kept as u32 {
+                    return self.fail(Fault::Closed);
+                }
+                self.left = kept as u32;
+            } else if kept == 0 {
                 return Some(Next::Body);
             }
         }
-        self.give(count, call)
-    }
-
-    /// Looks at where the chunks stand after so many bytes of data.
-    fn framed(&mut self, kept: Option<usize>) -> Option<usize> {
-        let Some(kept) = kept else { return self.fail(Fault::Malformed) };
-        if self.chunks.is_done() {
-            self.keep = self.keep && !self.chunks.is_over();
-            if self.left != UNKNOWN && self.left > kept as u32 {
-                return self.fail(Fault::Closed);
-            }
-            self.left = self.left.min(kept as u32);
-        }
-        Some(kept)
-    }
-
-    /// Counts bytes of the body that the caller gets.
-    fn give(&mut self, came: usize, call: &mut Call<'_>) -> Option<Next> {
         if self.left != UNKNOWN {
             self.left = self.left.saturating_sub(came as u32);
         }
-        if let Call::Read(_, count) = call {
-            **count = came;
-        }
+        **given = came;
         self.next = Next::Answered;
         Some(Next::Answered)
     }
@@ -390,8 +378,7 @@ impl<'b> Exchange<'b> {
             self.chunked = chunked;
             if chunked {
                 self.chunks = Chunks::new();
-                let kept = self.chunks.take(self.buf.get_mut(self.at..self.end).unwrap_or_default());
-                self.end = self.at.wrapping_add(self.framed(kept)?);
+                return Some(Next::Answered);
             }
             // Bytes after the body: the connection is out of step.
             let came = self.end.wrapping_sub(self.at);
