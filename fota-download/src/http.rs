@@ -58,7 +58,7 @@ impl<'c, 'b, C: Connect> Http<'c, 'b, C> {
     }
 
     /// The longest TLS record that the connection can receive, in bytes without its own header: 2303 for the nRF91's
-    /// modem. Heads of answers count. Without, the source asks for all of the file at first and learns from
+    /// modem, and never below 512. Heads of answers count. Without, the source asks for all of the file at first and learns from
     /// [`Failure::TooBig`]; with it, that costs no connection.
     pub fn record_limit(mut self, bytes: u16) -> Self {
         self.exchange.limit(bytes);

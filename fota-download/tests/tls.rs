@@ -162,7 +162,7 @@ fn a_limit_is_found_and_kept_to_and_nothing_is_lost() {
 #[test]
 fn a_limit_that_is_known_costs_no_connection() {
     let file = image(40_000, 1);
-    for (limit, longer) in [(NRF91, 0), (NRF91, 500), (1_024, 100), (16_000, 1_000)] {
+    for (limit, longer) in [(NRF91, 0), (NRF91, 500), (1_024, 100), (512, 0), (16_000, 1_000)] {
         let server = serving(&file, longer);
         server.record.set(limit);
         let (outcome, pauses, stored) = run(&server, URL, Some(limit as u16), request());
@@ -242,6 +242,18 @@ fn a_server_that_gives_more_than_was_asked_for_is_served_or_named() {
     assert_eq!(outcome, Err(DownloadError::Source(Error::Record(IoError::OutOfMemory))));
     assert!(pauses.is_empty() && stored.is_empty());
     assert!(server.connections.borrow().len() <= 8);
+}
+
+#[test]
+fn a_limit_that_makes_no_sense_is_the_least_that_tls_has() {
+    let file = image(9_000, 1);
+    for limit in [0, 1, 511] {
+        let server = serving(&file, 0);
+        server.record.set(512);
+        let (outcome, _, stored) = run(&server, URL, Some(limit), request());
+        assert_eq!((outcome, server.connections.borrow().len()), (Ok(()), 1), "{limit}");
+        assert!(stored == file && server.requests.borrow().len() < 30);
+    }
 }
 
 #[test]

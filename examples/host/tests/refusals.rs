@@ -75,7 +75,7 @@ fn files_and_servers_that_are_not_there_are_named() {
 
 #[test]
 fn wrong_usage_has_a_code_of_its_own() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--cut-at", "200"], "not a percentage from 0 to 100, nor `never`"),
         (&["--cut-at", "-1"], "'-1'"),
         (&["--url", "ftp://a.example/x"], "the URL does not begin with http://"),

@@ -14,7 +14,7 @@ use crate::source::{Call, Meta};
 const MAX_REDIRECTS: u8 = 5;
 /// What is tried first where a record is too long: the limit of the nRF91's modem.
 const NRF91_RECORD: u16 = 2303;
-/// With less at once than this it is of no use.
+/// The least that TLS can agree on (RFC 6066, 4).
 const LEAST_RECORD: u16 = 512;
 /// The least that is asked for.
 const LEAST_PIECE: u16 = 64;
@@ -210,6 +210,7 @@ impl<'b> Exchange<'b> {
 
     /// Sets the longest record.
     pub(super) fn limit(&mut self, record: u16) {
+        let record = record.max(LEAST_RECORD);
         let head = if self.head == 0 { record / 3 } else { self.head };
         self.record = record;
         self.piece = record.saturating_sub(head).max(LEAST_PIECE);
