@@ -18,9 +18,11 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 struct Server {
     port: u16,
     ca: String,
-    /// The first line and the range of each request.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    requests: Arc<Mutex<Requests>>,
 }
+
+/// The path and the range of each.
+type Requests = Vec<(String, Option<String>)>;
 
 /// An authority as a PEM file, and what a server needs to be vouched for by it.
 fn authority(name: &str, host: &str) -> (String, ServerConfig) {
@@ -42,7 +44,7 @@ impl Server {
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let requests = Arc::<Mutex<Vec<_>>>::default();
+        let requests = Arc::<Mutex<Requests>>::default();
         let seen = requests.clone();
         thread::spawn(move || {
             for tcp in listener.incoming() {
@@ -59,7 +61,7 @@ impl Server {
 }
 
 /// Answers until the other side goes away.
-fn serve(tcp: TcpStream, config: Arc<ServerConfig>, seen: &Mutex<Vec<(String, Option<String>)>>) -> Option<()> {
+fn serve(tcp: TcpStream, config: Arc<ServerConfig>, seen: &Mutex<Requests>) -> Option<()> {
     let image = std::fs::read(format!("{FIXTURES}/app-v2.bin")).unwrap();
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), tcp);
     loop {
