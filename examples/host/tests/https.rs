@@ -3,12 +3,15 @@
 
 mod support;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use support::{FIXTURES, Run, file, host};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -25,7 +28,7 @@ struct Server {
 type Requests = Vec<(String, Option<String>)>;
 
 /// An authority as a PEM file, and what a server needs to be vouched for by it.
-fn authority(name: &str, host: &str) -> (String, ServerConfig) {
+fn authority(name: &str, host: &str) -> (String, Certificate, KeyPair) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -33,15 +36,15 @@ fn authority(name: &str, host: &str) -> (String, ServerConfig) {
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key);
-    (ca, config.unwrap())
+    (ca, leaf, key)
 }
 
 impl Server {
     fn start(name: &str, host: &str) -> Self {
-        let (ca, config) = authority(name, host);
-        let config = Arc::new(config);
+        let (ca, leaf, key) = authority(name, host);
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key);
+        let config = Arc::new(config.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::<Mutex<Requests>>::default();
@@ -62,7 +65,7 @@ impl Server {
 
 /// Answers until the other side goes away.
 fn serve(tcp: TcpStream, config: Arc<ServerConfig>, seen: &Mutex<Requests>) -> Option<()> {
-    let image = std::fs::read(format!("{FIXTURES}/app-v2.bin")).unwrap();
+    let image = fs::read(format!("{FIXTURES}/app-v2.bin")).unwrap();
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), tcp);
     loop {
         let mut request = Vec::new();
@@ -153,4 +156,64 @@ fn a_redirect_out_of_tls_is_not_followed() {
     let server = Server::start("down", "127.0.0.1");
     let Run { code, err, .. } = host(&["--url", &server.url("down"), "--ca", &server.ca]);
     assert!(code == 1 && err.contains("without TLS"), "{err}");
+}
+
+/// nginx with a port that has ranges, and one that has none but sends short records. `None`, with the reason printed,
+/// where it is not installed.
+fn nginx(ports: [u16; 2]) -> Option<(String, Child)> {
+    let Some(program) = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| fs::exists(path).unwrap()) else {
+        assert!(std::env::var("DFU_PEERS").as_deref() != Ok("required"), "nginx is not installed");
+        println!("left out: nginx is not installed");
+        return None;
+    };
+    let (ca, leaf, key) = authority("nginx", "127.0.0.1");
+    let at = format!("{}/nginx", env!("CARGO_TARGET_TMPDIR"));
+    let _ = fs::remove_dir_all(&at);
+    fs::create_dir_all(format!("{at}/www")).unwrap();
+    fs::copy(format!("{FIXTURES}/app-v2.bin"), format!("{at}/www/app.bin")).unwrap();
+    fs::write(format!("{at}/leaf.pem"), leaf.pem()).unwrap();
+    fs::write(format!("{at}/key.pem"), key.serialize_pem()).unwrap();
+    let [ranges, short] = ports;
+    let config = format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
+        events {{ worker_connections 64; }}
+        http {{
+          access_log off; default_type application/octet-stream; root {at}/www;
+          client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; fastcgi_temp_path {at}/t3;
+          uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5;
+          ssl_certificate {at}/leaf.pem; ssl_certificate_key {at}/key.pem;
+          server {{ listen 127.0.0.1:{ranges} ssl; }}
+          server {{ listen 127.0.0.1:{short} ssl; ssl_buffer_size 1k; max_ranges 0; }}
+        }}"
+    );
+    fs::write(format!("{at}/nginx.conf"), config).unwrap();
+    let child = Command::new(program)
+        .args(["-p", &at, "-c", &format!("{at}/nginx.conf")])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Written once it listens.
+    let until = Instant::now() + Duration::from_secs(4);
+    while !fs::metadata(format!("{at}/pid")).is_ok_and(|pid| pid.len() > 1) {
+        assert!(Instant::now() < until, "{:?}", fs::read_to_string(format!("{at}/error.log")));
+        thread::sleep(Duration::from_millis(10));
+    }
+    Some((ca, child))
+}
+
+#[test]
+fn what_nginx_sends_fits_too() {
+    // Both at once, so that they differ.
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = free.map(|free| free.local_addr().unwrap().port());
+    let Some((ca, mut child)) = nginx(ports) else { return };
+    let runs = ports.map(|port| {
+        let url = format!("https://127.0.0.1:{port}/app.bin");
+        host(&["--json", "--url", &url, "--ca", &ca, "--tls-record", "2303"])
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for run in runs {
+        assert_eq!((run.code, &run.facts()["result"]), (0, &json!("done")), "{}", run.out);
+    }
 }
