@@ -1,15 +1,18 @@
 //! [`Http`]: a file on a web server, over any connection.
 
+mod chunks;
+mod connect;
 mod error;
 mod exchange;
 mod response;
 mod text;
 mod url;
 
+pub use connect::{Connect, Failure, Server};
 pub use error::{Error, Fault};
 pub use url::{MAX_HOST, UrlError};
 
-use embedded_io_async::{ErrorType, Read, Write};
+use embedded_io_async::{Read, Write};
 
 use self::exchange::{Exchange, Next};
 use crate::source::{Call, Meta, Source};
@@ -17,30 +20,15 @@ use crate::source::{Call, Meta, Source};
 /// The longest `ETag` that is sent back to the server, in bytes. A longer one still tells two files apart.
 pub const MAX_VALIDATOR: usize = 64;
 
-/// Opens connections: TCP as a rule.
-///
-/// Connections should end by themselves, with an error, when nothing comes for some time: the source has no
-/// clock and waits as long as they do. A connection is closed by dropping it, and always before the next one is
-/// opened: one socket is enough.
-pub trait Connect {
-    /// Why a connection could not be opened, or failed.
-    type Error: embedded_io_async::Error + 'static;
-    /// An open connection.
-    type Conn<'c>: Read + Write + ErrorType<Error = Self::Error>
-    where
-        Self: 'c;
-
-    /// Opens a connection to a host, which is a name or an address as the URL has it, an IPv6 address without its
-    /// brackets.
-    async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Self::Conn<'c>, Self::Error>;
-}
-
 /// A file on an HTTP/1.1 server.
 ///
 /// - Asks for the rest of the file (`Range`) and, where the server named its version before, for the rest of that
 ///   version only (`If-Range`). A server that has no ranges sends the file from its start.
-/// - Follows up to 5 redirects, over `http://` only, and from the caller's URL again at each `open`.
+/// - Follows up to 5 redirects, never from `https` to `http`. Where they led is asked for the following stretches
+///   too, and the caller's URL again after an error, from offset 0, or when that address has expired.
 /// - Keeps the connection where a body was read to its end.
+/// - Asks for stretches that fit a TLS record where the connection can't receive longer ones: the end of each is
+///   [`read`](Source::read)'s 0. What is too long for a record it finds out by itself.
 ///
 /// # Cancellation
 ///
@@ -52,13 +40,29 @@ pub struct Http<'c, 'b, C: Connect + 'c> {
 }
 
 impl<'c, 'b, C: Connect> Http<'c, 'b, C> {
-    /// A file, by its URL: `http://host[:port]/path`.
+    /// A file, by its URL: `http://host[:port]/path`, or `https` where the connector has TLS.
     ///
     /// `buf` holds a validator ([`MAX_VALIDATOR`] bytes), the address and either the request or the head of the
     /// answer: 1 KiB is right for plain servers, 2 KiB for content networks, which send long heads and redirect
     /// to long addresses.
     pub fn new(connector: &'c C, url: &'b str, buf: &'b mut [u8]) -> Result<Self, UrlError> {
-        Ok(Self { connector, conn: None, exchange: Exchange::new(url, buf)? })
+        Ok(Self { connector, conn: None, exchange: Exchange::new(url, buf, C::TLS)? })
+    }
+
+    /// Fields for the requests, `authorization` or the device's name for instance: names and values. They are sent to
+    /// the host and port of the URL only, and not to where a redirect leads from there. Control characters are an
+    /// error, [`Fault::Field`], at `open`.
+    pub fn fields(mut self, fields: &'b [(&'b str, &'b str)]) -> Self {
+        self.exchange.fields = fields;
+        self
+    }
+
+    /// The longest TLS record that the connection can receive, in bytes without its own header: 2303 for the nRF91's
+    /// modem, and never below 512. Heads of answers count. Without, the source asks for all of the file at first and learns from
+    /// [`Failure::TooBig`]; with it, that costs no connection.
+    pub fn record_limit(mut self, bytes: u16) -> Self {
+        self.exchange.limit(bytes);
+        self
     }
 }
 
@@ -89,14 +93,15 @@ impl<C: Connect> Source for Http<'_, '_, C> {
                     return Err(Error::Answer(self.exchange.end()));
                 }
             };
-            if next == Next::Connect {
-                self.conn = None;
-                let (host, port) = self.exchange.server();
-                self.conn = Some(self.connector.connect(host, port).await.map_err(Error::Connection)?);
-                moved = Some(1);
-                continue;
-            }
             let result = match (next, &mut self.conn) {
+                (Next::Connect, conn) => {
+                    *conn = None;
+                    let opened = self.connector.connect(self.exchange.server()).await;
+                    opened.map(|opened| {
+                        *conn = Some(opened);
+                        1
+                    })
+                }
                 (Next::Send, Some(conn)) => conn.write(self.exchange.request()).await,
                 (Next::Flush, Some(conn)) => conn.flush().await.map(|()| 1),
                 (_, Some(conn)) => conn.read(self.exchange.space(&mut call)).await,
@@ -104,10 +109,14 @@ impl<C: Connect> Source for Http<'_, '_, C> {
             };
             moved = match result {
                 Ok(count) => Some(count),
-                Err(_) if self.exchange.is_kept() => Some(0),
                 Err(error) => {
-                    self.conn = None;
-                    return Err(Error::Connection(error));
+                    let failure = self.exchange.failed(C::failure(&error));
+                    if failure == Failure::Network && self.exchange.is_kept() {
+                        Some(0)
+                    } else {
+                        self.conn = None;
+                        return Err(Error::new(failure, error));
+                    }
                 }
             };
         }

@@ -140,7 +140,7 @@ fn what_the_server_refuses_is_not_asked_for_again() {
         ("HTTP/1.1 401 Who\r\n\r\n", Fault::Status { code: 401, retry_after: 0 }),
         ("HTTP/1.1 410 Gone\r\n\r\n", Fault::Status { code: 410, retry_after: 0 }),
         ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<!DOCTYPE", Fault::Html),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::Encoded),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", Fault::Encoded),
     ] {
         let server = Server::new(move |_| Answer::from(answer));
         let (outcome, pauses, stored) = fresh(&server, request());

@@ -25,7 +25,7 @@ use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, ImageId, Request};
 use embedded_io_async::{Read, Write};
-use fota_download::http::{Error, Fault};
+use fota_download::http::{Error, Fault, Server};
 use fota_download::{Backoff, Connect, DownloadError, Http, Meta, Source, download};
 use support::{Clock, Ram, block_on, image};
 
@@ -34,6 +34,8 @@ struct Nginx {
     child: Child,
     folder: PathBuf,
     port: u16,
+    /// The same program, as another host.
+    other: u16,
 }
 
 impl Nginx {
@@ -62,7 +64,9 @@ impl Nginx {
             NTH.fetch_add(1, Ordering::Relaxed)
         ));
         fs::create_dir_all(folder.join("www")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Both at once, so that they differ.
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, other] = free.map(|free| free.local_addr().unwrap().port());
         let at = folder.display();
         let config = format!(
             "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
@@ -83,6 +87,24 @@ impl Nginx {
                 location = /tls {{ return 301 https://127.0.0.1/app.bin; }}
                 location = /busy {{ add_header Retry-After 7 always; return 503; }}
                 location = /broken {{ return 500; }}
+                location /chunked/ {{ alias {at}/www/; ssi on; ssi_types application/octet-stream; }}
+                location /v1/up/ {{ return 302 ../../app.bin; }}
+                location /v1/query/ {{
+                  if ($args = '') {{ return 302 ?key=1; }}
+                  rewrite ^ /app.bin;
+                }}
+                location = /secret {{
+                  if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
+                  return 302 /secret-here;
+                }}
+                location = /secret-here {{
+                  if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
+                  return 302 http://127.0.0.1:{other}/app.bin;
+                }}
+              }}
+              server {{
+                listen 127.0.0.1:{other}; root {at}/www;
+                if ($http_authorization) {{ return 400; }}
               }}
             }}"
         );
@@ -92,7 +114,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { child, folder, port };
+        let server = Self { child, folder, port, other };
         // Written once it listens.
         let until = Instant::now() + Duration::from_secs(4);
         while !fs::metadata(server.folder.join("pid")).is_ok_and(|pid| pid.len() > 1) {
@@ -165,9 +187,9 @@ impl Connect for Tcp {
     type Error = std::io::Error;
     type Conn<'c> = Conn;
 
-    async fn connect(&self, host: &str, port: u16) -> std::io::Result<Conn> {
+    async fn connect(&self, server: Server<'_>) -> std::io::Result<Conn> {
         self.opened.set(self.opened.get() + 1);
-        let stream = TcpStream::connect((host, port))?;
+        let stream = TcpStream::connect((server.host, server.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Conn(stream, (self.breaks)()))
     }
@@ -289,6 +311,50 @@ fn redirects_lead_to_the_file_and_the_range_with_them() {
         assert_eq!(meta.start, 8_000);
         assert!(bytes == file[8_000..]);
     }
+}
+
+#[test]
+fn relative_redirects_lead_to_the_file() {
+    let Some(nginx) = Nginx::start() else { return };
+    let file = image(9_000, 1);
+    nginx.put("app.bin", &file);
+    for path in ["v1/up/x", "v1/query/x"] {
+        assert!(fetch(&nginx.url(path), 0).unwrap().1 == file, "{path}");
+    }
+    assert_eq!(nginx.statuses(), ["302", "200", "302", "200"]);
+}
+
+#[test]
+fn fields_go_to_the_first_host_and_no_further() {
+    let Some(nginx) = Nginx::start() else { return };
+    let file = image(9_000, 1);
+    nginx.put("app.bin", &file);
+    let (tcp, url, mut buf) = (Tcp::new(), nginx.url("secret"), [0; 1_024]);
+    assert_eq!(fault(&url), Fault::Status { code: 401, retry_after: 0 });
+    let mut source = Http::new(&tcp, &url, &mut buf).unwrap().fields(&[("Authorization", "Bearer t0ken")]);
+    assert!(read_all(&mut source, 0).unwrap().1 == file);
+    let direct = format!("http://127.0.0.1:{}/app.bin", nginx.other);
+    let mut source = Http::new(&tcp, &direct, &mut buf).unwrap().fields(&[("Authorization", "Bearer t0ken")]);
+    let outcome = read_all(&mut source, 0);
+    assert!(matches!(outcome, Err(Error::Answer(Fault::Status { code: 400, .. }))), "{outcome:?}");
+}
+
+#[test]
+fn chunks_are_put_together_and_connections_with_them_are_kept() {
+    let Some(nginx) = Nginx::start() else { return };
+    let file = image(70_000, 1);
+    nginx.put("app.bin", &file);
+    let (tcp, url, mut buf) = (Tcp::new(), nginx.url("chunked/app.bin"), [0; 1_024]);
+    let mut source = Http::new(&tcp, &url, &mut buf).unwrap();
+    for _ in 0..3 {
+        let (meta, bytes) = read_all(&mut source, 0).unwrap();
+        assert_eq!(meta.size, None);
+        assert!(bytes == file);
+    }
+    assert_eq!(tcp.opened.get(), 1);
+    let cut = Tcp::breaking(|| 30_000);
+    let mut source = Http::new(&cut, &url, &mut buf).unwrap();
+    assert!(matches!(read_all(&mut source, 0), Err(Error::Connection(_))));
 }
 
 #[test]

@@ -9,7 +9,7 @@ set -euo pipefail
 limits='
 writer   4860  2600
 session  8060  8192
-http    14420 12288
+http    16440 12288
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144

@@ -47,6 +47,12 @@ struct Options {
     /// Serve nothing, and download from a server of yours; the image is then checked by its own hash
     #[arg(long, value_parser = url)]
     url: Option<String>,
+    /// Trust these certificate authorities, a PEM file, for an `https` URL
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
+    /// Receive no TLS record with more bytes in it than this: 2303 for the nRF91's modem
+    #[arg(long, value_name = "BYTES", requires = "ca")]
+    tls_record: Option<u16>,
     /// Cut the power when about this much of the image is programmed [default: 60, or never with --flash]
     #[arg(long, value_name = "PERCENT|never", value_parser = cut_at)]
     cut_at: Option<CutAt>,

@@ -1,24 +1,37 @@
-//! The device's network: TCP of this PC, and a meter on it.
+//! The device's network: TCP of this PC, TLS over it, and a meter.
+
+mod tls;
 
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{Error, ErrorKind};
+use std::path::Path;
 use std::time::Duration;
 
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorType, Read, Write};
 use fota_download::Connect;
+use fota_download::http::{Failure, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// TCP, and how much came over it.
+use self::tls::{Secure, Tls};
+
+/// TCP, TLS where a certificate authority is named, and how much came over it.
 #[derive(Default)]
 pub(crate) struct Tcp {
+    tls: Option<Tls>,
     received: Cell<u64>,
     bodies: Cell<u64>,
 }
 
 impl Tcp {
+    /// Servers have to be vouched for by one of the certificates of this PEM file; records of TLS may have so many
+    /// bytes.
+    pub(crate) fn new(ca: Option<&Path>, record: Option<u16>) -> anyhow::Result<Self> {
+        Ok(Self { tls: ca.map(|ca| Tls::new(ca, record)).transpose()?, ..Self::default() })
+    }
+
     /// All bytes that came, heads of answers included.
     pub(crate) fn received(&self) -> u64 {
         self.received.get()
@@ -34,16 +47,35 @@ impl Connect for Tcp {
     type Error = Error;
     type Conn<'c> = Conn<'c>;
 
-    async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Conn<'c>, Error> {
-        let stream = timely(TcpStream::connect((host, port))).await?;
+    const TLS: bool = true;
+
+    async fn connect<'c>(&'c self, server: Server<'_>) -> Result<Conn<'c>, Error> {
+        let tls = match (&self.tls, server.tls) {
+            (None, true) => return Err(tls::no_ca()),
+            (tls, wanted) => tls.as_ref().filter(|_| wanted),
+        };
+        let stream = timely(TcpStream::connect((server.host, server.port))).await?;
         stream.set_nodelay(true)?;
+        let stream = match tls {
+            Some(tls) => Stream::Tls(timely(tls.connect(server.host, stream)).await?),
+            None => Stream::Tcp(stream),
+        };
         Ok(Conn { stream, net: self, head: 0 })
     }
+
+    fn failure(error: &Error) -> Failure {
+        tls::failure(error)
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<Secure>),
 }
 
 /// A connection that gives up after [`PATIENCE`].
 pub(crate) struct Conn<'c> {
-    stream: TcpStream,
+    stream: Stream,
     net: &'c Tcp,
     /// How much of [`HEAD_END`] came; all of it: a body follows.
     head: usize,
@@ -55,7 +87,10 @@ impl ErrorType for Conn<'_> {
 
 impl Read for Conn<'_> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        let count = timely(self.stream.read(buf)).await?;
+        let count = match &mut self.stream {
+            Stream::Tcp(stream) => timely(stream.read(buf)).await?,
+            Stream::Tls(stream) => timely(stream.read(buf)).await?,
+        };
         self.net.received.set(self.net.received.get() + count as u64);
         let mut bodies = self.net.bodies.get();
         for byte in &buf[..count] {
@@ -74,11 +109,17 @@ impl Write for Conn<'_> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         // A request: the head of an answer comes next.
         self.head = 0;
-        timely(self.stream.write(bytes)).await
+        match &mut self.stream {
+            Stream::Tcp(stream) => timely(stream.write(bytes)).await,
+            Stream::Tls(stream) => timely(stream.write(bytes)).await,
+        }
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
-        timely(self.stream.flush()).await
+        match &mut self.stream {
+            Stream::Tcp(stream) => timely(stream.flush()).await,
+            Stream::Tls(stream) => timely(stream.flush()).await,
+        }
     }
 }
 

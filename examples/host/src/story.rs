@@ -51,6 +51,7 @@ impl<'a> Story<'a> {
     /// All of it.
     pub(crate) fn play(&mut self) -> anyhow::Result<End> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        self.tcp = Tcp::new(self.options.ca.as_deref(), self.options.tls_record)?;
         let board = Board::open(self.options.flash.as_deref(), self.options.seed, APP_V1)?;
         tokio::task::LocalSet::new().block_on(&runtime, self.serve(&board))
     }

@@ -75,10 +75,12 @@ fn files_and_servers_that_are_not_there_are_named() {
 
 #[test]
 fn wrong_usage_has_a_code_of_its_own() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--cut-at", "200"], "not a percentage from 0 to 100, nor `never`"),
         (&["--cut-at", "-1"], "'-1'"),
-        (&["--url", "https://a.example/x"], "the URL needs TLS"),
+        (&["--url", "ftp://a.example/x"], "the URL does not begin with http://"),
+        (&["--ca", "x.pem"], "--url"),
+        (&["--url", "https://a.example/x", "--tls-record", "2303"], "--ca"),
         (&["--url", "app.bin"], "the URL does not begin with http://"),
         (&["--url", "http://a.example/x", "--image", "x"], "cannot be used with"),
         (&["--seed", "many"], "invalid value"),

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::Failure;
 use super::url::UrlError;
 use crate::source::{self, Retry};
 
@@ -11,6 +12,10 @@ use crate::source::{self, Retry};
 pub enum Error<E> {
     /// The connection could not be opened, or failed. Trying again may help.
     Connection(E),
+    /// TLS could not be agreed on with the server, or is not to be had.
+    Tls(E),
+    /// The server's TLS records are longer than the connection can receive, however little is asked for.
+    Record(E),
     /// The server answered, and this is wrong with it.
     Answer(Fault),
 }
@@ -39,14 +44,26 @@ pub enum Fault {
     Range,
     /// A web page instead of a file: an error page, or a login that is in the way.
     Html,
-    /// The body is compressed or in chunks, which is not understood.
+    /// The body is compressed, which is not understood.
     Encoded,
     /// The announced length is no number, or 4 GiB or more, or announced twice and different.
     Length,
+    /// A field of the caller's has no name, or a character that can't be sent.
+    Field,
     /// More than 5 redirects.
     Redirects,
     /// A redirect to an address that can't be used.
     Redirect(UrlError),
+}
+
+impl<E> Error<E> {
+    pub(super) fn new(failure: Failure, error: E) -> Self {
+        match failure {
+            Failure::Network => Self::Connection(error),
+            Failure::Tls => Self::Tls(error),
+            Failure::TooBig => Self::Record(error),
+        }
+    }
 }
 
 impl<E: core::error::Error + 'static> source::Error for Error<E> {
@@ -56,7 +73,7 @@ impl<E: core::error::Error + 'static> source::Error for Error<E> {
             Self::Answer(Fault::Status { code: 408 | 425 | 429 | 500..=599, retry_after }) => {
                 Retry::After(*retry_after)
             }
-            Self::Answer(_) => Retry::Never,
+            Self::Tls(_) | Self::Record(_) | Self::Answer(_) => Retry::Never,
         }
     }
 }
@@ -71,6 +88,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => error.fmt(f),
+            Self::Tls(error) => write!(f, "no secure connection: {error}"),
+            Self::Record(error) => write!(f, "the server's TLS records are too long: {error}"),
             Self::Answer(fault) => fault.fmt(f),
         }
     }
@@ -79,7 +98,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
 impl<E: core::error::Error + 'static> core::error::Error for Error<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Connection(error) => Some(error),
+            Self::Connection(error) | Self::Tls(error) | Self::Record(error) => Some(error),
             Self::Answer(fault) => Some(fault),
         }
     }
@@ -95,8 +114,9 @@ impl fmt::Display for Fault {
             Self::RequestTooLong => "the request is longer than the buffer",
             Self::Range => "the server sends another range than was asked for",
             Self::Html => "the server sends a web page instead of a file",
-            Self::Encoded => "the server sends the file compressed or in chunks",
+            Self::Encoded => "the server sends the file compressed",
             Self::Length => "the announced length is not a number below 4 GiB",
+            Self::Field => "a field of the request has a character that can't be sent",
             Self::Redirects => "the server redirects too often",
             Self::Redirect(error) => return write!(f, "the server redirects to an unusable address: {error}"),
         })

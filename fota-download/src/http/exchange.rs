@@ -2,6 +2,8 @@
 
 mod request;
 
+use super::chunks::Chunks;
+use super::connect::Failure;
 use super::response::{Head, Range, UNKNOWN};
 use super::text::{hash, part};
 use super::url::{Host, UrlError};
@@ -10,6 +12,14 @@ use crate::source::{Call, Meta};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: u8 = 5;
+/// What is tried first where a record is too long: the limit of the nRF91's modem.
+const NRF91_RECORD: u16 = 2303;
+/// The least that TLS can agree on (RFC 6066, 4).
+const LEAST_RECORD: u16 = 512;
+/// The least that is asked for.
+const LEAST_PIECE: u16 = 64;
+/// How much longer a head may get: by the digits of `Content-Range` most of all.
+const HEAD_GROWS: usize = 24;
 
 /// ```text
 ///   buf  │ validator │ host:port/path?query │ request, then the answer: head, first bytes of the body │
@@ -18,9 +28,22 @@ const MAX_REDIRECTS: u8 = 5;
 pub(super) struct Exchange<'b> {
     url: &'b str,
     buf: &'b mut [u8],
+    /// The caller's.
+    pub(super) fields: &'b [(&'b str, &'b str)],
+    /// The longest TLS record that can be received, and how much is asked for at once over TLS because of it; 0: there
+    /// is no limit that is known.
+    record: u16,
+    piece: u16,
+    /// The limit is one that was come down to, so that what fits is only known of what came.
+    shrunk: bool,
+    /// The length of the longest head of a range so far, and some; 0: none came.
+    head: u16,
+    /// Whether the connector has TLS.
+    has_tls: bool,
     /// The server of the address.
-    host: Host,
+    tls: bool,
     port: u16,
+    host: Host,
     /// The length of the validator; 0: none is known, or it is too long.
     validator: usize,
     work: usize,
@@ -31,9 +54,16 @@ pub(super) struct Exchange<'b> {
     from: u32,
     /// The bytes of the body that are still to come; [`UNKNOWN`]: those until the connection ends.
     left: u32,
+    /// The body comes in chunks.
+    chunked: bool,
+    chunks: Chunks,
+    /// The body is longer than was asked for.
+    longer: bool,
     /// What the last answer said.
     meta: Meta,
     redirects: u8,
+    /// The address is where an earlier call was led to.
+    pinned: bool,
     /// The connection takes another request after the body; and while that is sent: the server may close it.
     keep: bool,
     next: Next,
@@ -61,25 +91,36 @@ pub(super) enum Next {
 }
 
 impl<'b> Exchange<'b> {
-    pub(super) fn new(url: &'b str, buf: &'b mut [u8]) -> Result<Self, UrlError> {
+    pub(super) fn new(url: &'b str, buf: &'b mut [u8], has_tls: bool) -> Result<Self, UrlError> {
         let mut new = Self {
             url,
             buf,
-            host: Host::new(),
+            fields: &[],
+            record: 0,
+            piece: 0,
+            shrunk: false,
+            head: 0,
+            has_tls,
+            tls: false,
             port: 0,
+            host: Host::new(),
             validator: 0,
             work: 0,
             at: 0,
             end: 0,
             from: 0,
             left: 0,
+            chunked: false,
+            chunks: Chunks::new(),
+            longer: false,
             meta: Meta::default(),
             redirects: 0,
+            pinned: false,
             keep: false,
             next: Next::Begin,
             fault: Fault::Closed,
         };
-        new.go_to_start()?;
+        new.lead_to_start()?;
         Ok(new)
     }
 
@@ -87,12 +128,15 @@ impl<'b> Exchange<'b> {
     fn start(&mut self, call: &mut Call<'_>) -> Option<Next> {
         match call {
             Call::Open(from, _) => {
-                self.keep = self.keep && self.next == Next::Answered && self.left == 0 && self.redirects == 0;
+                let well = self.next == Next::Answered;
+                // Where all went well, the next stretch comes from where the last one came from.
+                self.pinned = well && *from != 0 && self.redirects != 0;
+                self.keep = self.keep && well && self.left == 0 && (self.pinned || self.redirects == 0);
                 self.from = *from;
-                self.redirects = 0;
-                // The caller's URL may lead elsewhere than the last time.
-                if let Err(error) = self.go_to_start() {
-                    return self.fail(Fault::Redirect(error));
+                self.redirects = u8::from(self.pinned);
+                if !self.pinned {
+                    // The caller's URL may lead elsewhere than the last time.
+                    self.go_to_start()?;
                 }
                 self.next = if self.keep { self.ask()? } else { Next::Connect };
                 Some(self.next)
@@ -108,7 +152,7 @@ impl<'b> Exchange<'b> {
     pub(super) fn next(&mut self, moved: Option<usize>, call: &mut Call<'_>) -> Option<Next> {
         let Some(count) = moved else { return self.start(call) };
         self.next = match self.next {
-            Next::Body if count != 0 || self.left == UNKNOWN => return self.passed(count, call),
+            Next::Body if count != 0 || self.left == UNKNOWN && !self.chunked => return self.passed(count, call),
             // The server may close a connection that was kept at any time.
             _ if count == 0 && self.is_kept() => Next::Connect,
             _ if count == 0 => return self.fail(Fault::Closed),
@@ -142,7 +186,39 @@ impl<'b> Exchange<'b> {
 
     /// Whether the connection may have been closed since the last request, so that its failure says nothing.
     pub(super) fn is_kept(&self) -> bool {
-        self.keep && self.next != Next::Body
+        self.keep && matches!(self.next, Next::Send | Next::Flush | Next::Head)
+    }
+
+    /// What to make of a failure of the connection. Where a record is too long, less is asked for from then on, and
+    /// now if that is an answer's first one.
+    pub(super) fn failed(&mut self, failure: Failure) -> Failure {
+        if failure != Failure::TooBig {
+            return failure;
+        }
+        let record = match self.record {
+            0 => NRF91_RECORD,
+            record => record.wrapping_sub(record / 4),
+        };
+        if !self.tls || record < LEAST_RECORD || self.next == Next::Body && self.longer {
+            return failure;
+        }
+        self.shrunk = self.record != 0;
+        self.limit(record);
+        self.keep = true;
+        Failure::Network
+    }
+
+    /// Sets the longest record.
+    pub(super) fn limit(&mut self, record: u16) {
+        let record = record.max(LEAST_RECORD);
+        let head = if self.head == 0 { record / 3 } else { self.head };
+        self.record = record;
+        self.piece = record.saturating_sub(head).max(LEAST_PIECE);
+    }
+
+    /// How many bytes to ask for at once; 0: all of them.
+    fn piece(&self) -> u32 {
+        if self.tls { self.piece.into() } else { 0 }
     }
 
     /// Ends a call that fails, and says why. That is kept until here, because a `Result` with it is more code in each
@@ -159,27 +235,41 @@ impl<'b> Exchange<'b> {
 
     /// Gives what is there of the body.
     fn deliver(&mut self, call: &mut Call<'_>) -> Option<Next> {
-        let Call::Read(out, _) = call else { return None };
-        let room = out.len().min(self.left as usize);
-        let bytes = part(self.buf, self.at, self.end);
-        let count = bytes.len().min(room);
-        out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
-        self.at = self.at.wrapping_add(count);
-        if count != 0 || room == 0 {
-            return self.passed(count, call);
+        loop {
+            let Call::Read(out, _) = call else { return None };
+            let room = out.len().min(self.left as usize);
+            let bytes = part(self.buf, self.at, self.end);
+            let count = bytes.len().min(room);
+            out.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
+            self.at = self.at.wrapping_add(count);
+            self.next = Next::Body;
+            if count == 0 && room != 0 || self.passed(count, call)? == Next::Answered {
+                return Some(self.next);
+            }
         }
-        self.next = Next::Body;
-        Some(Next::Body)
     }
 
-    /// Counts bytes of the body.
-    fn passed(&mut self, came: usize, call: &mut Call<'_>) -> Option<Next> {
+    /// Counts bytes of the body that came to where the caller wants them.
+    fn passed(&mut self, mut came: usize, call: &mut Call<'_>) -> Option<Next> {
+        let Call::Read(out, given) = call else { return None };
+        if self.chunked && came != 0 {
+            let Some(kept) = self.chunks.take(out.get_mut(..came).unwrap_or_default()) else {
+                return self.fail(Fault::Malformed);
+            };
+            came = kept;
+            if self.chunks.is_done() {
+                if self.left != UNKNOWN && self.left > kept as u32 {
+                    return self.fail(Fault::Closed);
+                }
+                self.left = kept as u32;
+            } else if kept == 0 {
+                return Some(Next::Body);
+            }
+        }
         if self.left != UNKNOWN {
             self.left = self.left.saturating_sub(came as u32);
         }
-        if let Call::Read(_, count) = call {
-            **count = came;
-        }
+        **given = came;
         self.next = Next::Answered;
         Some(Next::Answered)
     }
@@ -206,6 +296,7 @@ impl<'b> Exchange<'b> {
                 return if self.end == self.buf.len() { self.fail(Fault::HeadTooLong) } else { Some(Next::Head) };
             }
             self.at = self.at.wrapping_add(head.len);
+            let piece = self.piece();
             let Range { mut start, len: mut left, mut size } = head.range;
             match head.code {
                 // What was received of it stays in the buffer, which bounds how many there may be.
@@ -215,13 +306,25 @@ impl<'b> Exchange<'b> {
                         return self.fail(fault);
                     }
                     let length = head.length;
+                    if head.chunked && length != UNKNOWN {
+                        return self.fail(Fault::Length);
+                    }
                     if head.code == 200 {
                         start = 0;
                         left = length;
                         size = length;
-                    } else if self.from == 0 || start != self.from || left == 0 || (length != UNKNOWN && length != left)
+                    } else if self.from == 0 && piece == 0
+                        || start != self.from
+                        || left == 0
+                        || (length != UNKNOWN && length != left)
                     {
                         return self.fail(Fault::Range);
+                    } else if piece != 0 {
+                        self.head = self.head.max(head.len.wrapping_add(HEAD_GROWS) as u16);
+                        if !self.shrunk {
+                            // The head was a guess.
+                            self.piece = self.piece.max(self.record.saturating_sub(self.head));
+                        }
                     }
                 }
                 301 | 302 | 303 | 307 | 308 => {
@@ -230,12 +333,15 @@ impl<'b> Exchange<'b> {
                         return self.fail(Fault::Redirects);
                     }
                     let (from, end) = place(self.buf, head.location);
-                    return match self.go(from, end) {
-                        Ok(()) => Some(Next::Connect),
-                        Err(error) => self.fail(Fault::Redirect(error)),
-                    };
+                    return self.go(from, end);
                 }
-                416 if self.from != 0 => {
+                // Addresses that a redirect leads to expire.
+                400 | 401 | 403 | 404 | 410 if self.pinned => {
+                    self.pinned = false;
+                    self.redirects = 0;
+                    return self.go_to_start();
+                }
+                416 if self.from != 0 || piece != 0 && size == 0 => {
                     if size != self.from {
                         self.from = 0;
                         return Some(Next::Connect);
@@ -248,11 +354,16 @@ impl<'b> Exchange<'b> {
                     return self.fail(Fault::Status { code, retry_after: head.retry_after });
                 }
             }
-            self.keep = head.keep && left != UNKNOWN;
+            let (keep, chunked) = (head.keep, head.chunked);
             let validator = head.validator();
             // An answer to `If-Range` need not repeat the validator.
-            if !validator.is_empty() || start == 0 || self.validator == 0 {
-                self.meta.tag = if validator.is_empty() { 0 } else { hash(validator, 0).max(1) };
+            if !validator.is_empty() || start == 0 || self.validator == 0 || piece != 0 {
+                let tag = if validator.is_empty() { 0 } else { hash(validator, 0).max(1) };
+                let known = core::mem::replace(&mut self.meta.tag, tag);
+                if start != 0 && tag != 0 && known != 0 && tag != known {
+                    self.from = 0;
+                    return Some(Next::Connect);
+                }
                 let (from, end) = place(self.buf, validator);
                 let came = core::mem::take(&mut self.end);
                 if end.wrapping_sub(from) <= MAX_VALIDATOR {
@@ -263,10 +374,17 @@ impl<'b> Exchange<'b> {
             self.meta.start = start;
             self.meta.size = (size != UNKNOWN).then_some(size);
             self.left = left;
+            self.longer = piece != 0 && left > piece;
+            self.keep = keep && chunked == (left == UNKNOWN);
+            self.chunked = chunked;
+            if chunked {
+                self.chunks = Chunks::new();
+                return Some(Next::Answered);
+            }
             // Bytes after the body: the connection is out of step.
             let came = self.end.wrapping_sub(self.at);
-            if came > left as usize {
-                self.end = self.at.wrapping_add(left as usize);
+            if came > self.left as usize {
+                self.end = self.at.wrapping_add(self.left as usize);
                 self.keep = false;
             }
             return Some(Next::Answered);

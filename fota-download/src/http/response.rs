@@ -10,6 +10,8 @@ pub(super) struct Head<'b> {
     pub(super) len: usize,
     /// The connection takes another request after the body.
     pub(super) keep: bool,
+    /// The body comes in chunks.
+    pub(super) chunked: bool,
     /// Why the body is not the bytes of the file.
     pub(super) fault: Option<Fault>,
     /// The announced length of the body, or [`UNKNOWN`].
@@ -40,6 +42,7 @@ impl<'b> Head<'b> {
             code: 0,
             len: 0,
             keep: false,
+            chunked: false,
             fault: None,
             length: UNKNOWN,
             range: Range { start: 0, len: 0, size: UNKNOWN },
@@ -106,6 +109,7 @@ impl<'b> Head<'b> {
             DATE => self.date = value,
             LOCATION => self.location = value,
             CONTENT_TYPE if begins(value, const { prefix(b"text/html") }) => self.fault = Some(Fault::Html),
+            TRANSFER_ENCODING if !self.chunked && hash(value, FOLD) == CHUNKED => self.chunked = true,
             CONTENT_ENCODING | TRANSFER_ENCODING
                 if !value.is_empty() && !begins(value, const { prefix(b"identity") }) =>
             {
@@ -158,6 +162,7 @@ fn up_to<'b>(text: &mut &'b [u8], byte: u8) -> &'b [u8] {
     first
 }
 
+const CHUNKED: u32 = hash(b"chunked", FOLD);
 const BYTES: u32 = hash(b"bytes ", FOLD);
 const HTTP_1_0: u32 = hash(b"HTTP/1.0 ", 0);
 const HTTP_1_1: u32 = hash(b"HTTP/1.1 ", 0);

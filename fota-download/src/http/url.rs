@@ -9,10 +9,12 @@ use super::text::{begins, number, part, prefix, until};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It does not begin with `http://`, or is relative to an address that has no path.
+    /// It does not begin with `http://` or `https://`, or is relative to an address that has no path.
     Scheme,
-    /// It begins with `https://`, which is not there yet.
+    /// It begins with `https://`, and the connector has no TLS.
     Https,
+    /// It begins with `http://`, and the redirect to it came over TLS.
+    Downgrade,
     /// It has no host, a host over [`MAX_HOST`] bytes, a user name, or a port that is no number.
     Host,
     /// A space, a control character or one outside ASCII is in it.
@@ -24,8 +26,9 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "the URL does not begin with http://",
+            Self::Scheme => "the URL does not begin with http:// or https://",
             Self::Https => "the URL needs TLS",
+            Self::Downgrade => "the URL is without TLS",
             Self::Host => "the URL's host or port can't be used",
             Self::Character => "the URL has a character that must be escaped",
             Self::TooLong => "the URL is too long for the buffer",
@@ -40,23 +43,33 @@ pub const MAX_HOST: usize = 100;
 
 pub(super) type Host = heapless::String<MAX_HOST>;
 
-/// Takes a URL, or a reference that was found at `base` (`host:port/path?query`), apart: how much of the base
-/// stays, and how much of the front of `url` is left out after it.
-pub(super) fn reference(url: &[u8], base: &[u8]) -> Result<(usize, usize), UrlError> {
+/// Takes a URL, or a reference that was found at `base` (`host:port/path?query`, over TLS or not), apart: how much of
+/// the base stays, and how much of the front of `url` is left out after it. Changes `tls` where the URL says so.
+pub(super) fn reference(url: &[u8], base: &[u8], tls: &mut bool) -> Result<(usize, usize), UrlError> {
     if !url.iter().all(u8::is_ascii_graphic) {
         return Err(UrlError::Character);
     }
     let host = authority(base);
     let scheme = until(url, b':', b'/');
     let absolute = url.get(scheme) == Some(&b':');
+    let path = part(base, 0, until(base, b'?', b'?'));
     match url {
-        _ if begins(url, const { prefix(b"http://") }) => Ok((0, 7)),
-        _ if begins(url, const { prefix(b"https:") }) => Err(UrlError::Https),
+        _ if begins(url, const { prefix(b"https://") }) => {
+            *tls = true;
+            Ok((0, 8))
+        }
+        _ if begins(url, const { prefix(b"http://") }) => {
+            if *tls {
+                Err(UrlError::Downgrade)
+            } else {
+                Ok((0, 7))
+            }
+        }
         _ if absolute || host == 0 || url.is_empty() => Err(UrlError::Scheme),
         [b'/', b'/', ..] => Ok((0, 2)),
         [b'/', ..] => Ok((host, 0)),
+        [b'?', ..] => Ok((path.len(), 0)),
         _ => {
-            let path = part(base, 0, until(base, b'?', b'?'));
             let name = path.iter().rev().take_while(|byte| **byte != b'/').count();
             match path.len().wrapping_sub(name) {
                 0 => Err(UrlError::Scheme),
@@ -72,10 +85,10 @@ pub(super) fn authority(address: &[u8]) -> usize {
 }
 
 /// Puts the host of an address into `host`; returns the port.
-pub(super) fn server(address: &[u8], host: &mut Host) -> Result<u16, UrlError> {
+pub(super) fn server(address: &[u8], tls: bool, host: &mut Host) -> Result<u16, UrlError> {
     let mut literal = false;
     let mut rest = part(address, 0, authority(address));
-    let mut port = 80;
+    let mut port = if tls { 443 } else { 80 };
     while let [byte, tail @ ..] = rest {
         rest = tail;
         match byte {
@@ -103,7 +116,8 @@ mod tests {
     use std::vec::Vec;
 
     fn taken_apart(url: &str, base: &str) -> Result<String, UrlError> {
-        reference(url.as_bytes(), base.as_bytes()).map(|(kept, left_out)| [&base[..kept], &url[left_out..]].concat())
+        reference(url.as_bytes(), base.as_bytes(), &mut false)
+            .map(|(kept, left_out)| [&base[..kept], &url[left_out..]].concat())
     }
 
     #[test]
@@ -115,12 +129,14 @@ mod tests {
             ("//b.example/x", "b.example/x"),
             ("/x/y?z", "a.example:81/x/y?z"),
             ("new.bin", "a.example:81/fw/v1/new.bin"),
+            ("?key=c", "a.example:81/fw/v1/app.bin?key=c"),
+            ("HTTPS://b.example", "b.example"),
             ("d/new.bin?t=1:2", "a.example:81/fw/v1/d/new.bin?t=1:2"),
         ] {
             assert_eq!(taken_apart(url, base).as_deref(), Ok(address), "{url}");
         }
         for (url, error) in [
-            ("https://b.example/x", UrlError::Https),
+            ("https:/b.example/x", UrlError::Scheme),
             ("ftp://b.example/x", UrlError::Scheme),
             ("", UrlError::Scheme),
             ("/a b", UrlError::Character),
@@ -141,10 +157,27 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_kept_and_never_left() {
+        for (url, before, after) in [
+            ("http://a/x", false, Ok(false)),
+            ("https://a/x", false, Ok(true)),
+            ("https://a/x", true, Ok(true)),
+            ("http://a/x", true, Err(UrlError::Downgrade)),
+            ("//b/x", true, Ok(true)),
+            ("/x", true, Ok(true)),
+            ("x", false, Ok(false)),
+        ] {
+            let mut tls = before;
+            let outcome = reference(url.as_bytes(), b"a.example/x", &mut tls).map(|_| tls);
+            assert_eq!(outcome, after, "{url} {before}");
+        }
+    }
+
+    #[test]
     fn hosts_and_ports_are_told_apart() {
         let server = |address: &str| {
             let mut host = Host::new();
-            server(address.as_bytes(), &mut host).map(|port| (String::from(host.as_str()), port))
+            server(address.as_bytes(), false, &mut host).map(|port| (String::from(host.as_str()), port))
         };
         for (address, host, port) in [
             ("a.example/x:1", "a.example", 80),

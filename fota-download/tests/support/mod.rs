@@ -12,6 +12,8 @@ use dfu_target::{Applied, DfuTarget, Digest, ErrorKind, ErrorType, Image, ImageK
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind as IoError, Read, Write};
 use fota_download::Connect;
+use fota_download::http::{self, Error, Failure};
+use fota_download::{Meta, Source};
 
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -44,6 +46,8 @@ pub enum Then {
     Keep,
     Close,
     Fail,
+    /// A record comes that can't be received.
+    TooBig,
 }
 
 impl From<&str> for Answer {
@@ -66,6 +70,16 @@ pub struct Server {
     pub slow: Cell<bool>,
     /// How many of the next connections can't be opened.
     pub down: Cell<usize>,
+    /// And why.
+    pub refuses: Cell<IoError>,
+    /// Which connections are TLS.
+    pub secure: RefCell<Vec<bool>>,
+    /// Over TLS: the longest record that can be received, and the longest that is sent. An answer's head and its
+    /// body come in one, if that is long enough.
+    pub record: Cell<usize>,
+    pub sends: Cell<usize>,
+    /// The length of each record so far.
+    pub records: RefCell<Vec<usize>>,
 }
 
 impl Server {
@@ -77,6 +91,11 @@ impl Server {
             piece: Cell::new(usize::MAX),
             slow: Cell::new(false),
             down: Cell::new(0),
+            refuses: Cell::new(IoError::ConnectionRefused),
+            secure: RefCell::default(),
+            record: Cell::new(usize::MAX),
+            sends: Cell::new(16_384),
+            records: RefCell::default(),
         }
     }
 
@@ -93,6 +112,9 @@ impl Server {
 
 pub struct Conn<'s> {
     server: &'s Server,
+    tls: bool,
+    /// How much is left of the record that is being read.
+    record: usize,
     request: Vec<u8>,
     answer: VecDeque<u8>,
     then: Then,
@@ -102,13 +124,25 @@ impl Connect for Server {
     type Error = IoError;
     type Conn<'c> = Conn<'c>;
 
-    async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Conn<'c>, IoError> {
-        self.connections.borrow_mut().push((host.into(), port));
+    const TLS: bool = true;
+
+    async fn connect<'c>(&'c self, server: http::Server<'_>) -> Result<Conn<'c>, IoError> {
+        self.connections.borrow_mut().push((server.host.into(), server.port));
+        self.secure.borrow_mut().push(server.tls);
         if let Some(left) = self.down.get().checked_sub(1) {
             self.down.set(left);
-            return Err(IoError::ConnectionRefused);
+            return Err(self.refuses.get());
         }
-        Ok(Conn { server: self, request: Vec::new(), answer: VecDeque::new(), then: Then::Keep })
+        let (tls, answer) = (server.tls, VecDeque::new());
+        Ok(Conn { server: self, tls, record: 0, request: Vec::new(), answer, then: Then::Keep })
+    }
+
+    fn failure(error: &IoError) -> Failure {
+        match error {
+            IoError::OutOfMemory => Failure::TooBig,
+            IoError::InvalidData => Failure::Tls,
+            _ => Failure::Network,
+        }
     }
 }
 
@@ -132,9 +166,23 @@ impl Read for Conn<'_> {
                 Then::Close => Ok(0),
                 Then::Keep => Err(IoError::TimedOut),
                 Then::Fail => Err(IoError::ConnectionReset),
+                Then::TooBig => Err(IoError::OutOfMemory),
             };
         }
-        let count = buf.len().min(self.answer.len()).min(self.server.piece.get());
+        let mut count = buf.len().min(self.answer.len()).min(self.server.piece.get());
+        if self.tls {
+            if self.record == 0 {
+                self.record = self.answer.len().min(self.server.sends.get());
+                self.server.records.borrow_mut().push(self.record);
+                if self.record > self.server.record.get() {
+                    self.answer.clear();
+                    self.then = Then::Fail;
+                    return Err(IoError::OutOfMemory);
+                }
+            }
+            count = count.min(self.record);
+            self.record -= count;
+        }
         for (to, from) in buf.iter_mut().zip(self.answer.drain(..count)) {
             *to = from;
         }
@@ -165,6 +213,35 @@ impl Write for Conn<'_> {
     }
 }
 
+/// Opens at an offset and reads to the end of the file, or of the stretch that the server gave.
+pub fn fetch(source: &mut impl Source<Error = Error<IoError>>, from: u32) -> (Result<Meta, Error<IoError>>, Vec<u8>) {
+    let mut all = Vec::new();
+    let outcome = block_on(async {
+        let meta = source.open(from).await?;
+        let mut buf = [0; 300];
+        loop {
+            match source.read(&mut buf).await? {
+                0 => return Ok(meta),
+                count => all.extend(&buf[..count]),
+            }
+        }
+    });
+    (outcome, all)
+}
+
+/// A connector without TLS, and without a network.
+pub struct Plain;
+
+impl Connect for Plain {
+    type Error = IoError;
+    type Conn<'c> = Conn<'c>;
+
+    async fn connect<'c>(&'c self, server: http::Server<'_>) -> Result<Conn<'c>, IoError> {
+        assert!(!server.tls, "never");
+        Err(IoError::NotConnected)
+    }
+}
+
 /// The value of a request's field.
 pub fn field<'r>(request: &'r str, name: &str) -> Option<&'r str> {
     request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
@@ -172,14 +249,16 @@ pub fn field<'r>(request: &'r str, name: &str) -> Option<&'r str> {
 
 /// A file on a proper server: `Range`, `If-Range`, 416.
 pub fn serve(request: &str, file: &[u8], etag: &str) -> Answer {
-    let from: Option<usize> = field(request, "Range")
-        .map(|range| range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).unwrap().parse().unwrap());
-    let from = from.filter(|_| field(request, "If-Range").is_none_or(|known| known == etag));
+    let range = field(request, "Range")
+        .map(|range| range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap())
+        .map(|(from, last)| (from.parse::<usize>().unwrap(), last.parse().unwrap_or(usize::MAX)));
+    let from = range.filter(|_| field(request, "If-Range").is_none_or(|known| known == etag));
     let len = file.len();
     let (status, range, body) = match from {
         None => ("200 OK", String::new(), file),
-        Some(from) if from < len => {
-            ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{len}\r\n", len - 1), &file[from..])
+        Some((from, last)) if from < len => {
+            let last = last.min(len - 1);
+            ("206 Partial Content", format!("Content-Range: bytes {from}-{last}/{len}\r\n"), &file[from..=last])
         }
         Some(_) => ("416 Range Not Satisfiable", format!("Content-Range: bytes */{len}\r\n"), &[][..]),
     };

@@ -25,6 +25,7 @@ use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 use fota_download::Connect;
+use fota_download::http::Server;
 
 /// Runs the raw loop, so that its cost is in every program, and then the program.
 pub fn run(program: impl Future<Output = ()>) -> ! {
@@ -77,7 +78,7 @@ fn finish(future: impl Future<Output = ()>) {
 async fn raw(mut flash: Flash, mut engine: Engine, net: &Net, mut clock: Clock) {
     let mut chunk = [0; 512];
     let mut wire = loop {
-        match net.connect("firmware.example.com", black_box(80)).await {
+        match net.connect(Server { host: "firmware.example.com", port: black_box(80), tls: false }).await {
             Ok(wire) => break wire,
             Err(_) => clock.delay_ms(black_box(1_000)).await,
         }

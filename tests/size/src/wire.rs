@@ -3,6 +3,7 @@ use core::hint::black_box;
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use fota_download::Connect;
+use fota_download::http::{Failure, Server};
 
 /// A connection about which the optimizer knows nothing.
 pub struct Wire;
@@ -47,15 +48,27 @@ impl Connect for Net {
     type Error = ErrorKind;
     type Conn<'c> = Wire;
 
-    async fn connect<'c>(&'c self, host: &str, port: u16) -> Result<Wire, ErrorKind> {
-        connect(host, port).map(|()| Wire)
+    const TLS: bool = true;
+
+    async fn connect<'c>(&'c self, server: Server<'_>) -> Result<Wire, ErrorKind> {
+        connect(server).map(|()| Wire)
+    }
+
+    fn failure(error: &ErrorKind) -> Failure {
+        failure(*error)
     }
 }
 
 #[inline(never)]
-fn connect(host: &str, port: u16) -> Result<(), ErrorKind> {
-    black_box((host, port));
+fn connect(server: Server<'_>) -> Result<(), ErrorKind> {
+    black_box(server);
     black_box(Ok(()))
+}
+
+#[inline(never)]
+fn failure(error: ErrorKind) -> Failure {
+    black_box(error);
+    black_box(Failure::Network)
 }
 
 /// A clock that stands still.
