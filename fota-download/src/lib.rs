@@ -5,12 +5,16 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "coap")]
+pub mod coap;
 mod download;
 mod fmt;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod source;
 
+#[cfg(feature = "coap")]
+pub use coap::Coap;
 pub use download::{Backoff, DownloadError, Report, Step, download};
 #[cfg(feature = "http")]
 pub use http::{Connect, Http};

@@ -1,0 +1,190 @@
+//! What a datagram means.
+
+use super::{HEAD, Transfer, UNKNOWN};
+use crate::coap::message::{ACK, Answer, Block, CON, Message, RST};
+use crate::coap::window::{Slot, State};
+use crate::coap::{Fault, code, part};
+use crate::source::Meta;
+
+/// How long a separate answer is waited for, in milliseconds, before it is asked for once more.
+const SEPARATE: u32 = 30_000;
+
+/// What counts where a server does not say (RFC 7252, 5.10.5).
+const DEFAULT_MAX_AGE: u32 = 60;
+
+impl Transfer<'_> {
+    /// Takes a datagram; `None`: it is of no use.
+    #[inline(never)]
+    pub(super) fn came(&mut self, count: usize, now: u32) -> Option<()> {
+        let filled = count >= self.area();
+        let message = Message::parse(part(self.buf, 0, count))?;
+        // By its message id, an acknowledgement or a reset answers a request that waits.
+        let first = self.id(0);
+        let is_named = |request: u32| request as u16 == message.id.wrapping_sub(first);
+        if message.code == code::EMPTY {
+            if message.kind == CON {
+                self.reply(RST, message.id);
+            }
+            let block = self.window.block_of(is_named)?;
+            let slot = self.window.slot(block);
+            match message.kind {
+                RST => self.fault = Some(Fault::Reset),
+                ACK if slot.state == State::Waiting => {
+                    slot.state = State::Acknowledged;
+                    slot.due = now.wrapping_add(SEPARATE.wrapping_shl(u32::from(slot.times)));
+                    let slot = *slot;
+                    self.measure(slot, now);
+                }
+                _ => return None,
+            }
+            return Some(());
+        }
+        let request = message.token.map(|token| token.wrapping_sub(self.token(0)));
+        let ours = request.is_some_and(|request| request < self.request);
+        // We answer no requests.
+        if message.code >> 5 == 0 || message.kind == RST {
+            if message.kind == CON {
+                self.reply(RST, message.id);
+            }
+            return None;
+        }
+        let answer = Answer::parse(part(self.buf, message.rest, count));
+        // One that came before is acknowledged again: the server may not have heard it.
+        if message.kind == CON {
+            self.reply(if ours && answer.is_some() { ACK } else { RST }, message.id);
+        }
+        let answer = answer?;
+        let block = self.window.block_of(|known| {
+            request == Some(known) && (message.kind != ACK || is_named(known))
+        })?;
+        if filled {
+            self.fault = Some(Fault::TooLong);
+        } else if answer.critical {
+            self.fault = Some(Fault::Option);
+        }
+        if self.fault.is_some() {
+            return Some(());
+        }
+        let payload = (message.rest.wrapping_add(answer.payload), count);
+        let slot = *self.window.slot(block);
+        if message.code == code::CONTENT {
+            self.content(block, &answer, payload)?;
+        } else {
+            self.refusal(block, message.code, answer.max_age);
+        }
+        if message.kind == ACK && slot.state == State::Waiting {
+            self.measure(slot, now);
+        }
+        self.window.answered(slot.request, self.request);
+        Some(())
+    }
+
+    /// An acknowledgement came.
+    fn measure(&mut self, slot: Slot, now: u32) {
+        if slot.times <= 1 && !slot.unmeasured {
+            self.rtt.sample(now.wrapping_sub(slot.sent), slot.times == 0);
+        }
+    }
+
+    /// The server does not give the block.
+    fn refusal(&mut self, block: u32, code: u8, max_age: Option<u32>) {
+        let beyond = matches!(
+            code,
+            code::BAD_REQUEST | code::BAD_OPTION | code::REQUEST_ENTITY_INCOMPLETE | code::INTERNAL_SERVER_ERROR
+        );
+        if self.opening && self.from != 0 && beyond {
+            // The offset may be behind the end of a file that is shorter now.
+            self.open(0);
+        } else if block != self.window.next {
+            // Nor this one: it may be behind the end, which is not known.
+            self.window.close(block);
+        } else {
+            let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE);
+            self.fault = Some(Fault::Status { code, max_age });
+        }
+    }
+
+    /// The server gives the block; `None`: it is as good as lost.
+    fn content(&mut self, block: u32, answer: &Answer, (mut at, end): (usize, usize)) -> Option<()> {
+        let next = block == self.window.next;
+        let len = end.wrapping_sub(at) as u32;
+        let Block { number, more, szx } = match answer.block {
+            Some(block) => block,
+            // All of it, in one piece.
+            None => Block { number: 0, more: false, szx: self.szx },
+        };
+        let start = block << self.shift();
+        let shift = u32::from(szx).wrapping_add(4);
+        if szx > self.szx || number << shift != start {
+            self.fault = Some(Fault::Block);
+            return Some(());
+        }
+        let size = 1_u32 << shift;
+        if answer.block.is_some() && (len > size || more && len < size) || (szx < self.szx && !next) {
+            return None;
+        }
+        let stop = start.wrapping_add(len);
+        let from = self.from;
+        if self.opening && szx < self.szx && more && from >= stop {
+            // Of the smaller blocks another one is the first.
+            self.szx = szx;
+            self.window.begin(from >> shift);
+            return Some(());
+        }
+        if self.opening {
+            let total = answer.size.or((!more && (len != 0 || block == 0)).then_some(stop));
+            // What was seen of it before is another file, or behind the end of this one.
+            let other = self.meta.tag != 0 && answer.tag != 0 && answer.tag != self.meta.tag;
+            if from != 0 && (other || total.map_or(len == 0, |total| from > total)) {
+                self.open(0);
+                return Some(());
+            }
+            self.meta = Meta { size: total, tag: answer.tag, start: from };
+            self.size = total.unwrap_or(UNKNOWN);
+        } else if answer.tag != self.meta.tag || answer.size.is_some_and(|size| size != self.size && self.size != UNKNOWN) {
+            self.fault = Some(Fault::Changed);
+            return Some(());
+        } else if len == 0 && !next {
+            // Behind the end, which is where the last block will say.
+            self.window.close(block);
+            return Some(());
+        }
+        if if more { stop >= self.size } else { self.size != UNKNOWN && stop != self.size } {
+            self.fault = Some(Fault::Changed);
+            return Some(());
+        }
+        if !more {
+            self.size = stop;
+            self.window.close(block.wrapping_add(1));
+        }
+        if next {
+            if szx < self.szx {
+                self.szx = szx;
+                self.window.renumber(number);
+            }
+            if core::mem::take(&mut self.opening) {
+                at = at.wrapping_add(from.wrapping_sub(start) as usize).min(end);
+                self.window.widen(self.settings.window);
+                if !more {
+                    self.window.close(number.wrapping_add(1));
+                }
+            }
+            self.at = at;
+            self.end = end;
+            self.window.taken();
+            return Some(());
+        }
+        if block.wrapping_sub(self.window.next) > self.places() {
+            self.window.no_room(block);
+            return Some(());
+        }
+        let store = self.store(block);
+        let slot = self.window.slot(block);
+        slot.state = State::Stored;
+        slot.len = len as u16;
+        let (area, stored) = self.buf.split_at_mut_checked(HEAD.wrapping_add(16 << self.settings.szx))?;
+        let to = stored.get_mut(store.wrapping_sub(area.len())..)?;
+        to.iter_mut().zip(part(area, at, end)).for_each(|(to, from)| *to = *from);
+        Some(())
+    }
+}

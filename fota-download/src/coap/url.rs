@@ -1,0 +1,211 @@
+//! Addresses (RFC 7252, 6.4).
+
+use core::fmt;
+
+use coap_numbers::option::{URI_HOST, URI_PATH, URI_QUERY};
+
+use super::message::{Parts, Writer};
+use super::part;
+
+/// Why a URL can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It begins neither with `coap://` nor with `coaps://`; or it is `coaps://` and the proxy is not.
+    Scheme,
+    /// It has no host, a user name, an escape in the host, or a port that is no number.
+    Host,
+    /// A space, a control character, one outside ASCII, a `%` without two digits or a fragment is in it.
+    Character,
+    /// A part of it is longer than 255 bytes, or it doesn't fit the buffer, or the buffer no block.
+    TooLong,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the URL does not begin with coap:// or coaps://, or its proxy is less safe than it",
+            Self::Host => "the URL's host or port can't be used",
+            Self::Character => "the URL has a fragment or a character that must be escaped",
+            Self::TooLong => "the URL is too long, or the buffer too small",
+        })
+    }
+}
+
+impl core::error::Error for UrlError {}
+
+/// Whether datagrams are encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Security {
+    /// `coap://`: plain UDP.
+    None,
+    /// `coaps://`: DTLS, and nothing less.
+    Dtls,
+}
+
+/// A URL, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Url<'u> {
+    pub(super) text: &'u str,
+    pub(super) security: Security,
+    /// An IPv6 address without its brackets.
+    pub(super) host: &'u str,
+    pub(super) port: u16,
+    /// The host is an address: a server needs no name.
+    literal: bool,
+    path: &'u [u8],
+    query: Option<&'u [u8]>,
+}
+
+impl<'u> Url<'u> {
+    pub(super) fn parse(url: &'u str) -> Result<Self, UrlError> {
+        checked(url)?;
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
+        let (security, standard) = match scheme {
+            _ if scheme.eq_ignore_ascii_case("coap") => (Security::None, 5683),
+            _ if scheme.eq_ignore_ascii_case("coaps") => (Security::Dtls, 5684),
+            _ => return Err(UrlError::Scheme),
+        };
+        let (address, query) = match rest.split_once('?') {
+            Some((address, query)) => (address, Some(query.as_bytes())),
+            None => (rest, None),
+        };
+        let (authority, path) = address.split_once('/').unwrap_or((address, ""));
+        let (host, port, v6) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or(UrlError::Host)?;
+                (host, port, true)
+            }
+            None => {
+                let end = authority.bytes().take_while(|byte| *byte != b':').count();
+                let (host, port) = authority.split_at_checked(end).ok_or(UrlError::Host)?;
+                (host, port, false)
+            }
+        };
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => standard,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| UrlError::Host)?
+            }
+            _ => return Err(UrlError::Host),
+        };
+        let odd = |byte: u8| matches!(byte, b'@' | b'%' | b'[' | b']');
+        if host.is_empty() || port == 0 || authority.bytes().any(|byte| odd(byte) && !v6) || host.bytes().any(odd) {
+            return Err(UrlError::Host);
+        }
+        let literal = v6 || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let new = Self { text: url, security, host, port, literal, path: path.as_bytes(), query };
+        let long = |text: &[u8]| Decoded(text).count() > 255;
+        if host.len() > 255 || new.segments().any(long) || new.arguments().any(long) {
+            return Err(UrlError::TooLong);
+        }
+        Ok(new)
+    }
+
+    fn segments(&self) -> Parts<'u> {
+        Parts((!self.path.is_empty()).then_some(self.path), b'/')
+    }
+
+    fn arguments(&self) -> Parts<'u> {
+        Parts(self.query, b'&')
+    }
+
+    /// Names the file. `Uri-Host` only where the server may need it: an address it knows itself.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+        if !self.literal {
+            writer.option(URI_HOST, self.host.bytes().map(|byte| byte.to_ascii_lowercase()));
+        }
+        self.segments().for_each(|segment| writer.option(URI_PATH, Decoded(segment)));
+        self.arguments().for_each(|argument| writer.option(URI_QUERY, Decoded(argument)));
+    }
+}
+
+/// Refuses what no URL may have, and what must not be sent to a server.
+fn checked(url: &str) -> Result<(), UrlError> {
+    let mut bytes = url.as_bytes();
+    while let [byte, rest @ ..] = bytes {
+        let escape = || matches!(part(rest, 0, 2), [high, low] if digit(*high).and(digit(*low)).is_some());
+        if !byte.is_ascii_graphic() || *byte == b'#' || *byte == b'%' && !escape() {
+            return Err(UrlError::Character);
+        }
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// The bytes of a text whose escapes are good.
+#[derive(Clone)]
+struct Decoded<'t>(&'t [u8]);
+
+impl Iterator for Decoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = match self.0 {
+            [b'%', high, low, rest @ ..] => (digit(*high)? << 4 | digit(*low)?, rest),
+            [byte, rest @ ..] => (*byte, rest),
+            [] => return None,
+        };
+        self.0 = rest;
+        Some(byte)
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, security, host, port, path, query) in [
+            ("coap://a.example/x/y?z=1&w", Security::None, "a.example", 5683, "x/y", Some("z=1&w")),
+            ("COAP://a.example", Security::None, "a.example", 5683, "", None),
+            ("coaps://a.example:99?q", Security::Dtls, "a.example", 99, "", Some("q")),
+            ("coaps://10.0.0.1/", Security::Dtls, "10.0.0.1", 5684, "", None),
+            ("coap://[2001:db8::1]:61616/a", Security::None, "2001:db8::1", 61616, "a", None),
+            ("coap://[::1]", Security::None, "::1", 5683, "", None),
+            ("coap://a/b@c:d", Security::None, "a", 5683, "b@c:d", None),
+        ] {
+            let got = Url::parse(url).unwrap();
+            assert_eq!(
+                (got.security, got.host, got.port, got.path, got.query),
+                (security, host, port, path.as_bytes(), query.map(str::as_bytes)),
+                "{url}"
+            );
+            assert_eq!(got.literal, host.starts_with("10.") || host.contains("::"), "{url}");
+        }
+        let (fits, long) = (std::format!("coap://a/{}", "%41".repeat(255)), std::format!("coap://a/{}", "x".repeat(256)));
+        assert!(Url::parse(&fits).is_ok());
+        for (url, error) in [
+            ("http://a/x", UrlError::Scheme),
+            ("coap+tcp://a/x", UrlError::Scheme),
+            ("/x", UrlError::Scheme),
+            ("", UrlError::Scheme),
+            ("coap:///x", UrlError::Host),
+            ("coap://:1", UrlError::Host),
+            ("coap://a:", UrlError::Host),
+            ("coap://a:0", UrlError::Host),
+            ("coap://a:+1", UrlError::Host),
+            ("coap://a:65536", UrlError::Host),
+            ("coap://me@a/x", UrlError::Host),
+            ("coap://a%41/x", UrlError::Host),
+            ("coap://[::1/x", UrlError::Host),
+            ("coap://[::1]x/x", UrlError::Host),
+            ("coap://[fe80::1%25e]/x", UrlError::Host),
+            ("coap://a/x#y", UrlError::Character),
+            ("coap://a/x y", UrlError::Character),
+            ("coap://a/%4", UrlError::Character),
+            ("coap://a/%zz", UrlError::Character),
+            ("coap://a/\u{e4}", UrlError::Character),
+            (&long, UrlError::TooLong),
+        ] {
+            assert_eq!(Url::parse(url), Err(error), "{url}");
+        }
+    }
+}
