@@ -41,12 +41,7 @@ pub trait Datagrams {
     /// a name or an address as the URL has it, an IPv6 address without its brackets.
     ///
     /// For [`Security::Dtls`] all that is sent and received is encrypted, or it is an error.
-    async fn connect<'c>(
-        &'c self,
-        security: Security,
-        host: &str,
-        port: u16,
-    ) -> Result<Self::Socket<'c>, Self::Error>;
+    async fn connect<'c>(&'c self, security: Security, host: &str, port: u16) -> Result<Self::Socket<'c>, Self::Error>;
 }
 
 /// A socket that talks to one server, and the clock by which it waits.
@@ -75,11 +70,13 @@ pub trait Datagram {
 /// - Sends again what is lost, after a time that follows the round trips; with [`Settings::window`] several blocks
 ///   are on their way at a time.
 /// - Compares `ETag` and `Size2` of each block with those of the first: a file that changes ends the transfer with
-///   [`Fault::Changed`], and no byte of the new one is passed on. The `ETag` is [`Meta::tag`].
+///   [`Fault::Changed`], and no byte of the new one is passed on.
+/// - Gives an `ETag` of 4 bytes or more as [`Meta::tag`], by which a session knows the file again. A shorter one may be
+///   a number that begins anew when the server does: it is compared within a transfer, and the tag is 0.
 ///
-/// No `ETag` is sent: a server would answer with 2.03 and no payload. Some servers (libcoap) number their transfers
-/// and have no `ETag` for one that begins amid the file; [`Meta::tag`] is 0 then, and a session goes on only if its
-/// request names the digest. Others (aiocoap) don't say how long the file is, so the session's request has to.
+/// No `ETag` is sent: a server would answer with 2.03 and no payload. libcoap's server numbers its transfers and has no
+/// `ETag` for one that begins amid the file: with tag 0, a session goes on only if its request names the digest.
+/// aiocoap's server doesn't say how long the file is, so the session's request has to.
 ///
 /// # Cancellation
 ///

@@ -48,8 +48,9 @@ pub enum Fault {
 impl<E: core::error::Error + 'static> source::Error for Error<E> {
     fn retry(&self) -> Retry {
         match self {
-            Self::Connection(_)
-            | Self::Answer(Fault::Timeout | Fault::Reset | Fault::Changed | Fault::NotOpen) => Retry::Later,
+            Self::Connection(_) | Self::Answer(Fault::Timeout | Fault::Reset | Fault::Changed | Fault::NotOpen) => {
+                Retry::Later
+            }
             Self::Answer(Fault::Status { code: code::TOO_MANY_REQUESTS | code::SERVICE_UNAVAILABLE, max_age }) => {
                 Retry::After(*max_age)
             }

@@ -173,6 +173,8 @@ pub(super) fn empty(kind: u8, id: u16) -> [u8; 4] {
 pub(super) struct Answer {
     /// Of the `ETag`; 0: there is none.
     pub(super) tag: u32,
+    /// The `ETag` is too short to be anything but a counter, which another start of the server begins anew.
+    pub(super) counter: bool,
     pub(super) block: Option<Block>,
     pub(super) size: Option<u32>,
     pub(super) max_age: Option<u32>,
@@ -200,7 +202,10 @@ impl Answer {
         while let Some(item) = items.next()? {
             match item {
                 Item::Payload(payload) => answer.payload = rest.len().wrapping_sub(payload.len()),
-                Item::Option(ETAG, value) if matches!(value.len(), 1..=8) => answer.tag = tag(value),
+                Item::Option(ETAG, value) if matches!(value.len(), 1..=8) => {
+                    answer.tag = tag(value);
+                    answer.counter = value.len() < 4;
+                }
                 Item::Option(SIZE2, value) => answer.size = number(value),
                 Item::Option(MAX_AGE, value) => answer.max_age = number(value),
                 Item::Option(BLOCK2, value) if value.len() <= 3 && answer.block.is_none() => {

@@ -48,6 +48,8 @@ pub(super) struct Transfer<'b> {
     /// The length of the file, or [`UNKNOWN`].
     size: u32,
     meta: Meta,
+    /// Of the `ETag` that all blocks must have.
+    tag: u32,
     /// When the last call ended.
     left: u32,
     noise: u8,
@@ -106,6 +108,7 @@ impl<'b> Transfer<'b> {
             from: 0,
             size: UNKNOWN,
             meta: Meta::default(),
+            tag: 0,
             left: 0,
             noise: 0,
             reply: None,

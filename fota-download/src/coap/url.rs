@@ -180,7 +180,8 @@ mod tests {
             );
             assert_eq!(got.literal, host.starts_with("10.") || host.contains("::"), "{url}");
         }
-        let (fits, long) = (std::format!("coap://a/{}", "%41".repeat(255)), std::format!("coap://a/{}", "x".repeat(256)));
+        let (fits, long) =
+            (std::format!("coap://a/{}", "%41".repeat(255)), std::format!("coap://a/{}", "x".repeat(256)));
         assert!(Url::parse(&fits).is_ok());
         for (url, error) in [
             ("http://a/x", UrlError::Scheme),

@@ -59,7 +59,8 @@ pub(super) enum State {
 }
 
 const SLOTS: usize = MAX_WINDOW as usize;
-const FREE: Slot = Slot { state: State::Free, times: 0, passed: 0, unmeasured: false, len: 0, request: 0, sent: 0, due: 0 };
+const FREE: Slot =
+    Slot { state: State::Free, times: 0, passed: 0, unmeasured: false, len: 0, request: 0, sent: 0, due: 0 };
 
 impl Window {
     pub(super) fn new() -> Self {

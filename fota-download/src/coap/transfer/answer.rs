@@ -54,9 +54,7 @@ impl Transfer<'_> {
             self.reply(if ours && answer.is_some() { ACK } else { RST }, message.id);
         }
         let answer = answer?;
-        let block = self.window.block_of(|known| {
-            request == Some(known) && (message.kind != ACK || is_named(known))
-        })?;
+        let block = self.window.block_of(|known| request == Some(known) && (message.kind != ACK || is_named(known)))?;
         if filled {
             self.fault = Some(Fault::TooLong);
         } else if answer.critical {
@@ -134,14 +132,16 @@ impl Transfer<'_> {
         if self.opening {
             let total = answer.size.or((!more && (len != 0 || block == 0)).then_some(stop));
             // What was seen of it before is another file, or behind the end of this one.
-            let other = self.meta.tag != 0 && answer.tag != 0 && answer.tag != self.meta.tag;
+            let tag = if answer.counter { 0 } else { answer.tag };
+            let other = self.meta.tag != 0 && tag != 0 && tag != self.meta.tag;
             if from != 0 && (other || total.map_or(len == 0, |total| from > total)) {
                 self.open(0);
                 return Some(());
             }
-            self.meta = Meta { size: total, tag: answer.tag, start: from };
+            self.meta = Meta { size: total, tag, start: from };
+            self.tag = answer.tag;
             self.size = total.unwrap_or(UNKNOWN);
-        } else if answer.tag != self.meta.tag || answer.size.is_some_and(|size| size != self.size && self.size != UNKNOWN) {
+        } else if answer.tag != self.tag || answer.size.is_some_and(|size| size != self.size && self.size != UNKNOWN) {
             self.fault = Some(Fault::Changed);
             return Some(());
         } else if len == 0 && !next {
@@ -172,6 +172,10 @@ impl Transfer<'_> {
             self.at = at;
             self.end = end;
             self.window.taken();
+            if !more {
+                // All of it in one piece may be longer than a block.
+                self.window.next = self.blocks();
+            }
             return Some(());
         }
         if block.wrapping_sub(self.window.next) > self.places() {
