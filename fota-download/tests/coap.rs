@@ -156,7 +156,8 @@ fn the_buffer_bounds_the_block_and_the_request() {
     }
     let net = Network::serving(&[], b"");
     let long = format!("coap://a/{}", "x".repeat(90));
-    for (url, len) in [(URL, 79), (&long, 100), (URL, 0)] {
+    let part = format!("coap://a/?{}", "%41".repeat(256));
+    for (url, len) in [(URL, 79), (&long, 100), (URL, 0), (&part, 2_000)] {
         assert!(matches!(Coap::new(&net, url, SETTINGS, &mut vec![0; len]), Err(UrlError::TooLong)), "{len}");
     }
 }
@@ -181,6 +182,23 @@ fn a_file_is_read_from_any_offset() {
                 assert_eq!(meta.unwrap().start, 0, "a file that is shorter now is given from its start");
                 assert!(bytes == file);
             }
+        }
+    }
+}
+
+#[test]
+fn a_server_may_choose_smaller_blocks_at_any_time() {
+    let file = image(20_000, 1);
+    for window in [1, 8] {
+        for late in [0, 300] {
+            let (body, mut asked) = (file.clone(), 0);
+            let net = Network::new(move |request| {
+                asked += 1;
+                serve(request, &body, b"ver1", [6, 6, 6, 4, 5, 2][asked / 4 % 6])
+            });
+            net.late.set(late);
+            let (meta, bytes) = fetch_with(&net, SETTINGS.window(window), 0);
+            assert!(meta.is_ok() && bytes == file, "{window} {late} {meta:?}");
         }
     }
 }

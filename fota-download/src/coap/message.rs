@@ -3,6 +3,8 @@
 //! Our own: as against `coap-message-implementations`, it has no call that can panic, and a test holds it to that
 //! crate's reading.
 
+use coap_numbers::option;
+
 use super::part;
 
 /// Confirmable: answered by an acknowledgement, or sent again.
@@ -86,11 +88,14 @@ impl<'b> Items<'b> {
     }
 }
 
-/// The number that an option's value is; `None`: it is longer than 4 bytes.
+/// The number that an option's value is, of longer ones than there should be the last 4 bytes.
 #[inline(never)]
-pub(super) fn number(value: &[u8]) -> Option<u32> {
-    (value.len() <= 4).then(|| value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
+pub(super) fn number(value: &[u8]) -> u32 {
+    value.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
+
+/// A length that fits no buffer, and from which on can be counted.
+const TOO_LONG: usize = usize::MAX / 2;
 
 /// Writes a message. What doesn't fit the buffer is counted only.
 pub(super) struct Writer<'b> {
@@ -103,39 +108,46 @@ impl<'b> Writer<'b> {
     pub(super) fn new(buf: &'b mut [u8], code: u8, id: u16, token: [u8; 4]) -> Self {
         let mut new = Self { buf, number: 0, len: 0 };
         let [high, low] = id.to_be_bytes();
-        new.put([1 << 6 | CON << 4 | 4, code, high, low].into_iter());
-        new.put(token.into_iter());
+        let [a, b, c, d] = token;
+        new.put([1 << 6 | CON << 4 | 4, code, high, low, a, b, c, d].into_iter());
         new
     }
 
     /// An option; they are to come in the order of their numbers.
     #[inline(never)]
-    pub(super) fn option(&mut self, number: u16, value: impl Iterator<Item = u8> + Clone) {
+    pub(super) fn option(&mut self, number: u16, value: &[u8], form: Form) {
         let delta = number.wrapping_sub(core::mem::replace(&mut self.number, number));
-        self.head(delta, value.clone().count() as u16);
+        let value = Text(value, form);
+        let len = value.clone().count();
+        self.head(delta, len as u16);
         self.put(value);
+        if form != Form::Plain && len > 255 {
+            self.len = TOO_LONG;
+        }
     }
 
     #[inline(never)]
     fn head(&mut self, delta: u16, len: u16) {
         let at = self.len;
-        self.put([0].into_iter());
+        self.byte(0);
         let first = self.extended(delta) << 4 | self.extended(len);
         if let Some(place) = self.buf.get_mut(at) {
             *place = first;
         }
     }
 
+    #[inline(never)]
     fn extended(&mut self, value: u16) -> u8 {
         let [high, low] = value.wrapping_sub(269).to_be_bytes();
         match value {
             0..=12 => value as u8,
             13..=268 => {
-                self.put([value.wrapping_sub(13) as u8].into_iter());
+                self.byte(value.wrapping_sub(13) as u8);
                 13
             }
             _ => {
-                self.put([high, low].into_iter());
+                self.byte(high);
+                self.byte(low);
                 14
             }
         }
@@ -143,23 +155,62 @@ impl<'b> Writer<'b> {
 
     /// An option whose value is a number, in as few bytes as it takes.
     pub(super) fn number(&mut self, option: u16, value: u32) {
+        let bytes = value.to_be_bytes();
         let zeros = value.leading_zeros() / 8;
-        self.option(option, value.to_be_bytes().into_iter().skip(zeros as usize));
+        self.option(option, bytes.get(zeros as usize..).unwrap_or_default(), Form::Plain);
+    }
+
+    #[inline(never)]
+    fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.buf.get_mut(self.len) {
+            *place = byte;
+        }
+        self.len = self.len.wrapping_add(1);
     }
 
     fn put(&mut self, bytes: impl Iterator<Item = u8>) {
-        for byte in bytes {
-            if let Some(place) = self.buf.get_mut(self.len) {
-                *place = byte;
-            }
-            self.len = self.len.wrapping_add(1);
-        }
+        bytes.for_each(|byte| self.byte(byte));
     }
 
     /// The length of the message, which is longer than the buffer if it did not fit.
     pub(super) fn len(&self) -> usize {
         self.len
     }
+}
+
+/// How a text is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// In lower case.
+    Lower,
+    /// With escapes, which are good.
+    Escaped,
+}
+
+/// The bytes that a text stands for.
+#[derive(Clone)]
+pub(super) struct Text<'t>(pub(super) &'t [u8], pub(super) Form);
+
+impl Iterator for Text<'_> {
+    type Item = u8;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = match self.0 {
+            [b'%', high, low, rest @ ..] if self.1 == Form::Escaped => (digit(*high)? << 4 | digit(*low)?, rest),
+            [byte, rest @ ..] => (if self.1 == Form::Lower { byte.to_ascii_lowercase() } else { *byte }, rest),
+            [] => return None,
+        };
+        self.0 = rest;
+        Some(byte)
+    }
+}
+
+/// The value of a hexadecimal digit.
+pub(super) fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 /// An acknowledgement or a reset, which is all there is of it.
@@ -169,50 +220,66 @@ pub(super) fn empty(kind: u8, id: u16) -> [u8; 4] {
 }
 
 /// What an answer says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     /// Of the `ETag`; 0: there is none.
     pub(super) tag: u32,
     /// The `ETag` is too short to be anything but a counter, which another start of the server begins anew.
     pub(super) counter: bool,
-    pub(super) block: Option<Block>,
-    pub(super) size: Option<u32>,
-    pub(super) max_age: Option<u32>,
+    /// The value of `Block2`: number, 1 bit for whether there are more, 3 bits of which the size is made. Without one it
+    /// is [`WHOLE`].
+    pub(super) block: u32,
+    /// `Size2`, or [`UNKNOWN`].
+    pub(super) size: u32,
+    /// Seconds.
+    pub(super) max_age: u32,
     /// An option that must be understood is not.
     pub(super) critical: bool,
     /// Where its payload begins.
     pub(super) payload: usize,
 }
 
-/// The value of a Block2 option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) number: u32,
-    pub(super) more: bool,
-    /// The size is `16 << szx`.
-    pub(super) szx: u8,
-}
+/// A length that nobody named.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+
+/// All of the file in one answer.
+pub(super) const WHOLE: u32 = u32::MAX;
+
+/// What counts where a server does not say (RFC 7252, 5.10.5).
+const DEFAULT_MAX_AGE: u32 = 60;
 
 impl Answer {
     /// Reads options and payload; `None`: they are malformed.
     #[inline(never)]
     pub(super) fn parse(rest: &[u8]) -> Option<Self> {
-        use coap_numbers::option::{BLOCK2, ETAG, MAX_AGE, SIZE2};
-        let (mut items, mut answer) = (Items::new(rest), Self { payload: rest.len(), ..Self::default() });
+        let mut items = Items::new(rest);
+        let mut answer = Self {
+            tag: 0,
+            counter: false,
+            block: WHOLE,
+            size: UNKNOWN,
+            max_age: DEFAULT_MAX_AGE,
+            critical: false,
+            payload: rest.len(),
+        };
         while let Some(item) = items.next()? {
-            match item {
-                Item::Payload(payload) => answer.payload = rest.len().wrapping_sub(payload.len()),
-                Item::Option(ETAG, value) if matches!(value.len(), 1..=8) => {
+            let (option, value) = match item {
+                Item::Payload(payload) => {
+                    answer.payload = rest.len().wrapping_sub(payload.len());
+                    break;
+                }
+                Item::Option(option, value) => (option, value),
+            };
+            let number = number(value);
+            match option {
+                option::ETAG => {
                     answer.tag = tag(value);
                     answer.counter = value.len() < 4;
                 }
-                Item::Option(SIZE2, value) => answer.size = number(value),
-                Item::Option(MAX_AGE, value) => answer.max_age = number(value),
-                Item::Option(BLOCK2, value) if value.len() <= 3 && answer.block.is_none() => {
-                    let value = number(value)?;
-                    answer.block = Some(Block { number: value >> 4, more: value & 8 != 0, szx: (value & 7) as u8 });
-                }
-                Item::Option(number, _) => answer.critical |= number & 1 != 0,
+                option::SIZE2 => answer.size = number,
+                option::MAX_AGE => answer.max_age = number,
+                option::BLOCK2 if answer.block == WHOLE && number < 1 << 24 => answer.block = number,
+                _ => answer.critical |= option & 1 != 0,
             }
         }
         Some(answer)

@@ -3,7 +3,7 @@
 mod answer;
 mod request;
 
-use super::message::empty;
+use super::message::{UNKNOWN, empty};
 use super::rtt::Rtt;
 use super::settings::Settings;
 use super::url::{Security, Url, UrlError};
@@ -13,9 +13,6 @@ use crate::source::{Call, Meta};
 
 /// What comes before the payload of an answer: header, token, options.
 pub(super) const HEAD: usize = 64;
-
-/// A length that nobody named.
-const UNKNOWN: u32 = u32::MAX;
 
 /// Datagrams in a row that are nobody's answer, before what is due is looked at all the same.
 const NOISE: u8 = 16;
@@ -90,6 +87,7 @@ pub(super) enum Event {
 }
 
 impl<'b> Transfer<'b> {
+    #[inline(never)]
     pub(super) fn new(url: &'b str, settings: Settings, buf: &'b mut [u8]) -> Result<Self, UrlError> {
         let [.., a, b, c, d] = settings.random.to_be_bytes();
         let mut new = Self {
@@ -140,6 +138,7 @@ impl<'b> Transfer<'b> {
     }
 
     /// What to do next; `None`: the call fails.
+    #[inline(never)]
     pub(super) fn next(&mut self, now: u32, event: Event, call: &mut Call<'_>) -> Option<Next> {
         match event {
             Event::Called => {
@@ -189,6 +188,7 @@ impl<'b> Transfer<'b> {
     }
 
     /// Starts from an offset.
+    #[inline(never)]
     fn open(&mut self, from: u32) {
         self.szx = self.settings.szx;
         self.from = from;

@@ -58,6 +58,12 @@ pub(super) enum State {
     Stored,
 }
 
+impl Slot {
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Acknowledged)
+    }
+}
+
 const SLOTS: usize = MAX_WINDOW as usize;
 const FREE: Slot =
     Slot { state: State::Free, times: 0, passed: 0, unmeasured: false, len: 0, request: 0, sent: 0, due: 0 };
@@ -68,6 +74,7 @@ impl Window {
     }
 
     /// Begins at a block, which is asked for alone.
+    #[inline(never)]
     pub(super) fn begin(&mut self, next: u32) {
         self.slots = [FREE; SLOTS];
         self.next = next;
@@ -99,17 +106,19 @@ impl Window {
         others.get_mut(nth.wrapping_sub(1)).unwrap_or(first)
     }
 
-    /// The block of a request that waits for an answer.
-    pub(super) fn block_of(&mut self, is: impl Fn(u32) -> bool) -> Option<u32> {
+    /// The block of a request that waits for an answer, by those bits of its number that are in `mask`.
+    #[inline(never)]
+    pub(super) fn block_of(&mut self, request: u32, mask: u32) -> Option<u32> {
         (self.next..self.next.saturating_add(u32::from(MAX_WINDOW))).find(|block| {
             let slot = self.slot(*block);
-            matches!(slot.state, State::Waiting | State::Acknowledged) && is(slot.request)
+            slot.is_open() && (slot.request ^ request) & mask == 0
         })
     }
 
     /// The next block to ask for, if one more request may be open; `end`: there are no blocks from here on.
+    #[inline(never)]
     pub(super) fn wanted(&mut self, end: u32) -> Option<u32> {
-        let open = self.slots.iter().filter(|slot| matches!(slot.state, State::Waiting | State::Acknowledged)).count();
+        let open = self.open().count();
         if open >= usize::from(self.open) {
             return None;
         }
@@ -183,7 +192,7 @@ impl Window {
 
     /// The requests that are open.
     pub(super) fn open(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut().filter(|slot| matches!(slot.state, State::Waiting | State::Acknowledged))
+        self.slots.iter_mut().filter(|slot| slot.is_open())
     }
 
     /// For how long nothing is due.

@@ -1,16 +1,13 @@
 //! What a datagram means.
 
-use super::{HEAD, Transfer, UNKNOWN};
-use crate::coap::message::{ACK, Answer, Block, CON, Message, RST};
+use super::{HEAD, Transfer};
+use crate::coap::message::{ACK, Answer, CON, Message, RST, UNKNOWN, WHOLE};
 use crate::coap::window::{Slot, State};
 use crate::coap::{Fault, code, part};
 use crate::source::Meta;
 
 /// How long a separate answer is waited for, in milliseconds, before it is asked for once more.
 const SEPARATE: u32 = 30_000;
-
-/// What counts where a server does not say (RFC 7252, 5.10.5).
-const DEFAULT_MAX_AGE: u32 = 60;
 
 impl Transfer<'_> {
     /// Takes a datagram; `None`: it is of no use.
@@ -19,13 +16,12 @@ impl Transfer<'_> {
         let filled = count >= self.area();
         let message = Message::parse(part(self.buf, 0, count))?;
         // By its message id, an acknowledgement or a reset answers a request that waits.
-        let first = self.id(0);
-        let is_named = |request: u32| request as u16 == message.id.wrapping_sub(first);
+        let named = u32::from(message.id.wrapping_sub(self.id(0)));
         if message.code == code::EMPTY {
             if message.kind == CON {
                 self.reply(RST, message.id);
             }
-            let block = self.window.block_of(is_named)?;
+            let block = self.window.block_of(named, 0xffff)?;
             let slot = self.window.slot(block);
             match message.kind {
                 RST => self.fault = Some(Fault::Reset),
@@ -39,8 +35,9 @@ impl Transfer<'_> {
             }
             return Some(());
         }
-        let request = message.token.map(|token| token.wrapping_sub(self.token(0)));
-        let ours = request.is_some_and(|request| request < self.request);
+        // One of another length is never ours.
+        let request = message.token.map_or(u32::MAX, |token| token.wrapping_sub(self.token(0)));
+        let ours = request < self.request;
         // We answer no requests.
         if message.code >> 5 == 0 || message.kind == RST {
             if message.kind == CON {
@@ -54,14 +51,15 @@ impl Transfer<'_> {
             self.reply(if ours && answer.is_some() { ACK } else { RST }, message.id);
         }
         let answer = answer?;
-        let block = self.window.block_of(|known| request == Some(known) && (message.kind != ACK || is_named(known)))?;
-        if filled {
-            self.fault = Some(Fault::TooLong);
-        } else if answer.critical {
-            self.fault = Some(Fault::Option);
+        let block = self.window.block_of(request, u32::MAX)?;
+        if message.kind == ACK && named != request & 0xffff {
+            return None;
         }
-        if self.fault.is_some() {
-            return Some(());
+        if filled {
+            return self.fail(Fault::TooLong);
+        }
+        if answer.critical {
+            return self.fail(Fault::Option);
         }
         let payload = (message.rest.wrapping_add(answer.payload), count);
         let slot = *self.window.slot(block);
@@ -77,6 +75,11 @@ impl Transfer<'_> {
         Some(())
     }
 
+    fn fail(&mut self, fault: Fault) -> Option<()> {
+        self.fault = Some(fault);
+        Some(())
+    }
+
     /// An acknowledgement came.
     fn measure(&mut self, slot: Slot, now: u32) {
         if slot.times <= 1 && !slot.unmeasured {
@@ -85,7 +88,7 @@ impl Transfer<'_> {
     }
 
     /// The server does not give the block.
-    fn refusal(&mut self, block: u32, code: u8, max_age: Option<u32>) {
+    fn refusal(&mut self, block: u32, code: u8, max_age: u32) {
         let beyond = matches!(
             code,
             code::BAD_REQUEST | code::BAD_OPTION | code::REQUEST_ENTITY_INCOMPLETE | code::INTERNAL_SERVER_ERROR
@@ -97,7 +100,6 @@ impl Transfer<'_> {
             // Nor this one: it may be behind the end, which is not known.
             self.window.close(block);
         } else {
-            let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE);
             self.fault = Some(Fault::Status { code, max_age });
         }
     }
@@ -106,19 +108,17 @@ impl Transfer<'_> {
     fn content(&mut self, block: u32, answer: &Answer, (mut at, end): (usize, usize)) -> Option<()> {
         let next = block == self.window.next;
         let len = end.wrapping_sub(at) as u32;
-        let Block { number, more, szx } = match answer.block {
-            Some(block) => block,
-            // All of it, in one piece.
-            None => Block { number: 0, more: false, szx: self.szx },
-        };
+        let whole = answer.block == WHOLE;
+        // A whole file is its first block, and has no more.
+        let value = if whole { u32::from(self.szx) } else { answer.block };
+        let (number, more, szx) = (value >> 4, value & 8 != 0, (value & 7) as u8);
         let start = block << self.shift();
         let shift = u32::from(szx).wrapping_add(4);
         if szx > self.szx || number << shift != start {
-            self.fault = Some(Fault::Block);
-            return Some(());
+            return self.fail(Fault::Block);
         }
         let size = 1_u32 << shift;
-        if answer.block.is_some() && (len > size || more && len < size) || (szx < self.szx && !next) {
+        if !whole && (len > size || more && len < size) || (szx < self.szx && !next) {
             return None;
         }
         let stop = start.wrapping_add(len);
@@ -130,28 +130,28 @@ impl Transfer<'_> {
             return Some(());
         }
         if self.opening {
-            let total = answer.size.or((!more && (len != 0 || block == 0)).then_some(stop));
+            let ends = !more && (len != 0 || block == 0);
+            let total = if answer.size == UNKNOWN && ends { stop } else { answer.size };
             // What was seen of it before is another file, or behind the end of this one.
             let tag = if answer.counter { 0 } else { answer.tag };
             let other = self.meta.tag != 0 && tag != 0 && tag != self.meta.tag;
-            if from != 0 && (other || total.map_or(len == 0, |total| from > total)) {
+            if from != 0 && (other || from > total || total == UNKNOWN && len == 0) {
                 self.open(0);
                 return Some(());
             }
-            self.meta = Meta { size: total, tag, start: from };
+            self.meta = Meta { size: (total != UNKNOWN).then_some(total), tag, start: from };
             self.tag = answer.tag;
-            self.size = total.unwrap_or(UNKNOWN);
-        } else if answer.tag != self.tag || answer.size.is_some_and(|size| size != self.size && self.size != UNKNOWN) {
-            self.fault = Some(Fault::Changed);
-            return Some(());
+            self.size = total;
+        } else if answer.tag != self.tag || (answer.size != self.size && answer.size != UNKNOWN && self.size != UNKNOWN)
+        {
+            return self.fail(Fault::Changed);
         } else if len == 0 && !next {
             // Behind the end, which is where the last block will say.
             self.window.close(block);
             return Some(());
         }
         if if more { stop >= self.size } else { self.size != UNKNOWN && stop != self.size } {
-            self.fault = Some(Fault::Changed);
-            return Some(());
+            return self.fail(Fault::Changed);
         }
         if !more {
             self.size = stop;

@@ -5,7 +5,7 @@ use coap_numbers::option::{BLOCK2, PROXY_URI, SIZE2};
 
 use super::{Next, Transfer};
 use crate::coap::Fault;
-use crate::coap::message::Writer;
+use crate::coap::message::{Form, Writer};
 use crate::coap::url::UrlError;
 use crate::coap::window::State;
 
@@ -52,7 +52,7 @@ impl Transfer<'_> {
             writer.number(SIZE2, 0);
         }
         if self.proxy.is_some() {
-            writer.option(PROXY_URI, self.url.text.bytes());
+            writer.option(PROXY_URI, self.url.text.as_bytes(), Form::Plain);
         }
         writer.len()
     }
