@@ -140,6 +140,7 @@ impl Window {
         self.cancel(block);
     }
 
+    #[inline(never)]
     fn cancel(&mut self, block: u32) {
         for block in block..self.next.saturating_add(u32::from(MAX_WINDOW)) {
             *self.slot(block) = FREE;
