@@ -757,6 +757,67 @@ fn a_long_pause_of_the_application_is_not_taken_for_a_loss() {
     }
 }
 
+#[test]
+fn a_network_that_is_slow_or_gets_so_is_waited_for() {
+    let file = image(40_000, 1);
+    for (before, after) in [(5_000, 5_000), (100, 3_000), (100, 900), (20_000, 20_000), (3_000, 50)] {
+        for window in [1, 8] {
+            let net = Network::serving(&file, b"ver1");
+            net.rtt.set(before);
+            let mut buf = vec![0; space(1_024, window)];
+            let mut source = Coap::new(&net, URL, SETTINGS.window(window), &mut buf).unwrap();
+            let (mut bytes, mut out): (Vec<u8>, _) = (Vec::new(), [0; 1_024]);
+            block_on(async {
+                source.open(0).await.unwrap();
+                loop {
+                    match source.read(&mut out).await.unwrap() {
+                        0 => break,
+                        count => bytes.extend(&out[..count]),
+                    }
+                    if bytes.len() > 15_000 {
+                        net.rtt.set(after);
+                    }
+                }
+            });
+            assert!(bytes == file);
+            let requests = net.requests.borrow().len();
+            println!("{before} ms, then {after}: window {window}, {requests} requests for 40 blocks");
+            assert!(requests < 70, "{requests}");
+        }
+    }
+}
+
+#[test]
+fn a_download_over_a_bad_network_of_a_file_that_changes_is_one_of_the_two() {
+    let files = [image(20_000, 1), image(20_000, 2)];
+    let mut outcomes = [0; 3];
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (at, etag) = (random.usize(..30), *random.choice(&[4, 8, 1]).unwrap());
+        let (both, mut asked) = (files.clone(), 0);
+        let net = Network::new(move |request| {
+            asked += 1;
+            let version = usize::from(asked > at);
+            serve(request, &both[version], &vec![version as u8; etag], 6)
+        });
+        net.random.replace(random.fork());
+        net.loss.set(100);
+        net.doubled.set(100);
+        net.late.set(200);
+        let (ok, stored, _) = run(&net, SETTINGS.window(random.u8(1..9)), named());
+        match files.iter().position(|file| *file == stored) {
+            Some(which) => outcomes[which] += 1,
+            None => {
+                assert!(!ok, "{seed}");
+                assert!(files.iter().any(|file| file.starts_with(&stored)), "{seed}");
+                outcomes[2] += 1;
+            }
+        }
+    }
+    println!("the old one, the new one, given up: {outcomes:?}");
+    assert!(outcomes[1] > 200);
+}
+
 /// How long 100 KiB take, in milliseconds.
 fn time(window: u8, loss: u32, seed: u64) -> (u32, usize) {
     let file = image(102_400, 1);

@@ -74,12 +74,14 @@ impl Rtt {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "a test stops there")]
+
     use super::*;
 
     fn within(rtt: &mut Rtt, times: u8, from: u32) {
         for _ in 0..100 {
             let ms = rtt.timeout(times);
-            assert!((from..=from + from / 2).contains(&ms), "{ms} {from}");
+            assert!(ms >= from && ms - from <= from / 2, "{ms} {from}");
         }
     }
 
