@@ -4,7 +4,7 @@ use core::fmt;
 
 use coap_numbers::option::{URI_HOST, URI_PATH, URI_QUERY};
 
-use super::message::{Form, Parts, Writer, digit};
+use super::message::{Form, Writer, digit};
 use super::part;
 
 /// Why a URL can't be used.
@@ -114,6 +114,20 @@ impl<'u> Url<'u> {
         }
         self.segments().for_each(|segment| writer.option(URI_PATH, segment, Form::Escaped));
         self.arguments().for_each(|argument| writer.option(URI_QUERY, argument, Form::Escaped));
+    }
+}
+
+/// The parts of a text between these bytes, at least one.
+struct Parts<'t>(Option<&'t [u8]>, u8);
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = &'t [u8];
+
+    fn next(&mut self) -> Option<&'t [u8]> {
+        let text = self.0?;
+        let end = text.iter().take_while(|byte| **byte != self.1).count();
+        self.0 = text.get(end.wrapping_add(1)..);
+        Some(part(text, 0, end))
     }
 }
 

@@ -75,6 +75,7 @@ impl Transfer<'_> {
         Some(())
     }
 
+    #[inline(never)]
     fn fail(&mut self, fault: Fault) -> Option<()> {
         self.fault = Some(fault);
         Some(())
