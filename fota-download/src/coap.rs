@@ -7,7 +7,71 @@
 //! ```
 //!
 //! What it follows: messages and retransmission of RFC 7252, Block2 and Size2 of RFC 7959, timeouts that are estimated
-//! as RFC 6298 does it, 4.29 of RFC 8516.
+//! as RFC 6298 does it, 4.29 of RFC 8516. Not there: Q-Block2 (RFC 9177), TCP (RFC 8323), OSCORE.
+//!
+//! With the sockets of the standard library; those of embassy or of a modem are wrapped alike:
+//!
+//! ```
+//! use std::net::UdpSocket;
+//! use std::time::{Duration, Instant};
+//!
+//! use fota_download::coap::{Datagram, Datagrams, Security, Settings, space};
+//! use fota_download::{Coap, Source};
+//!
+//! struct Net;
+//! struct Socket(UdpSocket, Instant);
+//!
+//! impl Datagrams for Net {
+//!     type Error = std::io::Error;
+//!     type Socket<'c> = Socket;
+//!     async fn connect(&self, security: Security, host: &str, port: u16) -> std::io::Result<Socket> {
+//!         if security != Security::None {
+//!             return Err(std::io::ErrorKind::Unsupported.into());
+//!         }
+//!         let socket = UdpSocket::bind("127.0.0.1:0")?;
+//!         socket.connect((host, port))?;
+//!         Ok(Socket(socket, Instant::now()))
+//!     }
+//! }
+//!
+//! impl Datagram for Socket {
+//!     type Error = std::io::Error;
+//!     async fn send(&mut self, datagram: &[u8]) -> std::io::Result<()> {
+//!         self.0.send(datagram).map(|_| ())
+//!     }
+//!     async fn receive(&mut self, buf: &mut [u8], timeout_ms: u32) -> std::io::Result<Option<usize>> {
+//!         self.0.set_read_timeout(Some(Duration::from_millis(timeout_ms.max(1).into())))?;
+//!         match self.0.recv(buf) {
+//!             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+//!             came => came.map(Some),
+//!         }
+//!     }
+//!     fn now_ms(&self) -> u32 {
+//!         self.1.elapsed().as_millis() as u32
+//!     }
+//! }
+//!
+//! # let server = UdpSocket::bind("127.0.0.1:0")?;
+//! # let url = format!("coap://{}/app.bin", server.local_addr()?);
+//! # std::thread::spawn(move || {
+//! #     let mut buf = [0; 100];
+//! #     let (_, client) = server.recv_from(&mut buf).unwrap();
+//! #     // 2.05 with the acknowledgement, all in one piece.
+//! #     let answer = [&[0x64, 0x45], &buf[2..8], b"\xfffirmware"].concat();
+//! #     server.send_to(&answer, client).unwrap();
+//! # });
+//! # dfu_target::blocking::block_on(async {
+//! let random = 0x0123_4567_89ab_cdef; // of the hardware, another one each time
+//! let mut datagram = [0; space(1024, 1)];
+//! let mut source = Coap::new(&Net, &url, Settings::new(random), &mut datagram)?;
+//! assert_eq!(source.open(0).await?.size, Some(8));
+//! let mut bytes = [0; 100];
+//! let count = source.read(&mut bytes).await?;
+//! assert_eq!(&bytes[..count], b"firmware");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 mod message;
