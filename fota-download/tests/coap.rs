@@ -589,9 +589,7 @@ fn truncated_datagrams_and_garbage_cost_time_and_nothing_else() {
 fn noise_does_not_keep_a_lost_request_from_being_sent_again() {
     let file = image(3_000, 1);
     let net = Network::serving(&file, b"v");
-    for ms in 0..20_000 {
-        net.push(ms, b"noise");
-    }
+    net.noise.set(true);
     net.random.replace(fastrand::Rng::with_seed(3));
     net.loss.set(300);
     let (meta, bytes) = fetch_from(&net, 0);
@@ -687,7 +685,7 @@ fn a_dropped_future_costs_the_transfer_and_never_the_source() {
             let mut bytes = Vec::new();
             // So many polls, over all calls.
             let mut left = polls;
-            let mut dropped = false;
+            let (mut dropped, mut amid) = (false, false);
             for nth in 0.. {
                 let mut used = 0;
                 let done = {
@@ -711,6 +709,7 @@ fn a_dropped_future_costs_the_transfer_and_never_the_source() {
                     Some(count) => bytes.extend(&out[..count]),
                     None => {
                         dropped = true;
+                        amid = used > 0;
                         break;
                     }
                 }
@@ -718,9 +717,11 @@ fn a_dropped_future_costs_the_transfer_and_never_the_source() {
             assert!(file.starts_with(&bytes));
             if dropped {
                 drops += 1;
-                if left == 0 && polls > 0 {
-                    let read = block_on(source.read(&mut out));
-                    assert!(matches!(read, Err(Error::Answer(Fault::NotOpen)) | Ok(_)), "{read:?}");
+                let sockets = net.connections.borrow().len();
+                if amid {
+                    assert_eq!(block_on(source.read(&mut out)), Err(Error::Answer(Fault::NotOpen)));
+                    block_on(source.open(0)).unwrap();
+                    assert_eq!(net.connections.borrow().len(), sockets + 1);
                 }
             }
             let (meta, rest) = fetch(&mut source, bytes.len().min(5_999) as u32, 700);
@@ -816,6 +817,34 @@ fn a_download_over_a_bad_network_of_a_file_that_changes_is_one_of_the_two() {
     }
     println!("the old one, the new one, given up: {outcomes:?}");
     assert!(outcomes[1] > 200);
+}
+
+#[test]
+fn the_time_that_the_application_is_away_is_not_the_networks() {
+    let file = image(40_000, 1);
+    let (body, mut lost) = (file.clone(), false);
+    let net = Network::raw(move |msg, _| {
+        if msg.block().0 == 30 && !std::mem::replace(&mut lost, true) {
+            return vec![];
+        }
+        vec![(0, serve(msg, &body, b"ver1", 6).bytes())]
+    });
+    let mut buf = vec![0; space(1_024, 2)];
+    let mut source = Coap::new(&net, URL, SETTINGS.window(2), &mut buf).unwrap();
+    let mut out = [0; 1_024];
+    block_on(async {
+        source.open(0).await.unwrap();
+        for _ in 0..29 {
+            source.read(&mut out).await.unwrap();
+            net.now.set(net.now.get().wrapping_add(2_000));
+        }
+        let before = net.elapsed();
+        for _ in 29..35 {
+            source.read(&mut out).await.unwrap();
+        }
+        let took = net.elapsed() - before;
+        assert!((400..1_000).contains(&took), "{took}");
+    });
 }
 
 /// How long 100 KiB take, in milliseconds.

@@ -124,4 +124,17 @@ mod tests {
         within(&mut rtt, 0, now);
         assert!(rtt.timeout <= before);
     }
+
+    #[test]
+    fn a_request_that_was_sent_twice_says_nothing_at_first_and_little_later() {
+        let mut rtt = Rtt::new(7);
+        rtt.sample(2_500, false);
+        within(&mut rtt, 0, FIRST);
+        (0..100).for_each(|_| rtt.sample(400, true));
+        rtt.sample(1_200, false);
+        assert!(rtt.timeout < 800, "{}", rtt.timeout);
+        // But where all are sent twice, the network got slower.
+        (0..30).for_each(|_| rtt.sample(1_200, false));
+        assert!(rtt.timeout > 1_200, "{}", rtt.timeout);
+    }
 }

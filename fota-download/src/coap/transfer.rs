@@ -244,13 +244,10 @@ impl<'b> Transfer<'b> {
         Some(Next::Receive(self.window.wait(now)))
     }
 
-    /// The caller is back: the time that nobody listened is not the network's.
+    /// The caller is back: when an answer came in the meantime is not known.
     fn back(&mut self, now: u32) {
-        let away = now.wrapping_sub(self.left);
-        let matters = self.rtt.matters(away);
-        for slot in self.window.open() {
-            slot.due = slot.due.wrapping_add(away);
-            slot.unmeasured |= matters;
+        if self.rtt.matters(now.wrapping_sub(self.left)) {
+            self.window.open().for_each(|slot| slot.unmeasured = true);
         }
     }
 

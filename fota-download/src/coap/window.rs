@@ -202,3 +202,89 @@ impl Window {
         self.open().map(left).min().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "a test stops there")]
+
+    use super::*;
+    use std::vec::Vec;
+
+    /// Asks for all that may be asked for; their requests have the numbers of the blocks.
+    fn ask(window: &mut Window) -> Vec<u32> {
+        core::iter::from_fn(|| {
+            let block = window.wanted(100)?;
+            let slot = window.slot(block);
+            (slot.state, slot.request) = (State::Waiting, block);
+            Some(block)
+        })
+        .collect()
+    }
+
+    fn opened(most: u8) -> Window {
+        let mut window = Window::new();
+        window.begin(0);
+        window.widen(most);
+        window
+    }
+
+    fn take(window: &mut Window) {
+        let next = window.next;
+        window.taken();
+        window.answered(next, 100);
+    }
+
+    #[test]
+    fn the_first_block_is_asked_for_alone_and_then_as_many_as_may_be() {
+        let mut window = Window::new();
+        window.begin(5);
+        assert_eq!(ask(&mut window), [5]);
+        window.widen(3);
+        window.taken();
+        assert_eq!(ask(&mut window), [6, 7, 8]);
+        assert_eq!(window.wanted(100), None);
+    }
+
+    #[test]
+    fn a_loss_halves_the_window_once_and_answers_widen_it_by_one_at_a_time() {
+        let mut window = opened(8);
+        assert_eq!(ask(&mut window).len(), 8);
+        // Three of the same eight are lost.
+        (0..3).for_each(|request| window.lost(request, 8));
+        assert_eq!(window.open, 4);
+        window.lost(8, 20);
+        window.lost(20, 21);
+        window.lost(21, 22);
+        assert_eq!(window.open, 1, "never less than one");
+        let mut sizes = Vec::new();
+        for _ in 0..40 {
+            take(&mut window);
+            sizes.push(window.open);
+        }
+        assert_eq!(sizes[..10], [2, 2, 3, 3, 3, 4, 4, 4, 4, 5]);
+        assert_eq!(sizes.last(), Some(&8), "never more than was allowed");
+    }
+
+    #[test]
+    fn what_has_no_room_is_asked_for_again_when_the_next_was_taken() {
+        let mut window = opened(4);
+        assert_eq!(ask(&mut window), [0, 1, 2, 3]);
+        window.no_room(2);
+        assert_eq!(ask(&mut window), []);
+        window.taken();
+        assert_eq!(ask(&mut window), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_was_refused_before_its_turn_is_asked_for_in_its_turn_and_then_all_goes_on() {
+        let mut window = opened(4);
+        assert_eq!(ask(&mut window), [0, 1, 2, 3]);
+        window.close(2);
+        window.taken();
+        assert_eq!(ask(&mut window), []);
+        window.taken();
+        assert_eq!(ask(&mut window), [2]);
+        window.taken();
+        assert_eq!(ask(&mut window), [3, 4, 5, 6]);
+    }
+}

@@ -168,6 +168,8 @@ pub struct Network {
     pub connections: RefCell<Vec<(Security, String, u16)>>,
     /// How many of the next operations fail.
     pub down: Cell<usize>,
+    /// Each millisecond in which nothing else comes brings noise.
+    pub noise: Cell<bool>,
     /// Each operation is pending once.
     pub slow: Cell<bool>,
 }
@@ -198,6 +200,7 @@ impl Network {
             requests: RefCell::default(),
             connections: RefCell::default(),
             down: Cell::new(0),
+            noise: Cell::new(false),
             slow: Cell::new(false),
         }
     }
@@ -292,12 +295,17 @@ impl Datagram for Socket<'_> {
         let first = (0..queue.len()).min_by_key(|nth| queue[*nth].0.wrapping_sub(now) as i32);
         let left = first.map(|nth| (queue[nth].0.wrapping_sub(now) as i32).max(0) as u32);
         match (first, left) {
-            (Some(nth), Some(left)) if left <= timeout_ms => {
+            (Some(nth), Some(left)) if left == 0 || left <= timeout_ms && !net.noise.get() => {
                 net.now.set(now.wrapping_add(left));
                 let (_, datagram) = queue.remove(nth);
                 let count = datagram.len().min(buf.len());
                 buf[..count].copy_from_slice(&datagram[..count]);
                 Ok(Some(count))
+            }
+            _ if net.noise.get() => {
+                net.now.set(now.wrapping_add(1));
+                buf[0] = 0;
+                Ok(Some(1))
             }
             _ => {
                 net.now.set(now.wrapping_add(timeout_ms));

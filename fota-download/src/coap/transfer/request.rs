@@ -23,7 +23,6 @@ impl Transfer<'_> {
         let slot = self.window.slot(block);
         if slot.state == State::Free {
             slot.request = upcoming;
-            slot.unmeasured = false;
             slot.sent = now;
             self.request = upcoming.wrapping_add(1);
         }
