@@ -216,7 +216,7 @@ impl<D: Datagrams> Source for Coap<'_, '_, D> {
                     came.map(|came| came.map_or(Event::Silence, Event::Came))
                 }
                 (_, Some(socket)) => socket.send(self.transfer.outgoing()).await.map(|()| Event::Done),
-                (_, None) => Ok(Event::Done),
+                (_, None) => return Err(Error::Answer(Fault::NotOpen)),
             };
             event = match result {
                 Ok(event) => event,

@@ -10,8 +10,8 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    14330 12288
-coap    16440 12288
-coap-source  7310  6144
+coap    16380 12288
+coap-source  7280  6144
 modem-delta  2960  3072
 modem-settle 3720  3720
 modem-full   9200  6144
