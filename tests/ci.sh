@@ -5,7 +5,7 @@
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem fixtures readme test sweep bench
 #                        fuzz
 #
-# It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool.
+# It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool, aiocoap.
 # What it could not get it names; the job is then left out (status 77), or fails where CI=true. `bench` and `fuzz` are
 # left out there, too.
 set -euo pipefail
@@ -14,6 +14,7 @@ exec </dev/null
 
 target=thumbv8m.main-none-eabihf
 imgtool=2.5.0
+aiocoap=0.4.17
 fuzzer=0.13.2
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
@@ -42,6 +43,9 @@ sets=(
   'fota-download:http'
   'fota-download:http,defmt'
   'fota-download:http,log'
+  'fota-download:coap'
+  'fota-download:coap,defmt'
+  'fota-download:http,coap'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
 order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 readme:3000 sweep:2400 bench:600 fuzz:1200)
@@ -305,19 +309,35 @@ need_imgtool() {
   need python3 python3
   [ "$(imgtool version 2>/dev/null)" != "$imgtool" ] || return 0
   echo "+ installing imgtool $imgtool"
+  pip_install "imgtool==$imgtool"
+  [ "$(imgtool version 2>/dev/null)" = "$imgtool" ] || lack "imgtool $imgtool (PyPI)"
+}
+
+need_aiocoap() {
+  need python3 python3
+  local version='from importlib.metadata import version; print(version("aiocoap"))'
+  [ "$("$tools/bin/python3" -c "$version" 2>/dev/null)" != "$aiocoap" ] || return 0
+  echo "+ installing aiocoap $aiocoap"
+  pip_install "aiocoap==$aiocoap"
+  have aiocoap-fileserver || lack "aiocoap $aiocoap (PyPI)"
+}
+
+# pip_install REQUIREMENT: into the folder of tools, if it can be had.
+pip_install() {
   if python3 -m venv "$tools" >/dev/null 2>&1 || { apt_install python3-venv && python3 -m venv "$tools"; }; then
     PATH=$(cd "$tools/bin" && pwd):$PATH
-    timeout 300 "$tools/bin/pip" install --quiet "imgtool==$imgtool" || true
+    timeout 300 "$tools/bin/pip" install --quiet "$1" || true
   fi
   hash -r
-  [ "$(imgtool version 2>/dev/null)" = "$imgtool" ] || lack "imgtool $imgtool (PyPI)"
 }
 
 # The servers and tools that the tests are run against: a test without its peer is then a failure.
 need_peers() {
   need_cargo
   need nginx nginx-light
+  need coap-server-notls libcoap3-bin
   need_imgtool
+  need_aiocoap
   export DFU_PEERS=required
 }
 

@@ -5,6 +5,8 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "coap")]
+pub mod coap;
 mod download;
 mod fmt;
 mod fota;
@@ -13,6 +15,8 @@ pub mod http;
 mod preflight;
 pub mod source;
 
+#[cfg(feature = "coap")]
+pub use coap::Coap;
 pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
 pub use fota::{Control, Event, Finished, FotaError, Job, fota};
 #[cfg(feature = "http")]

@@ -10,6 +10,8 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    16440 12288
+coap    16380 12288
+coap-source  7280  6144
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144
@@ -102,12 +104,14 @@ python3 elf.py answers "$elves/ram" ram_ | awk -v limit="$ram_limit" '
   part[1] == "state" {state += $2}
   part[1] == "future" && $2 > future {future = $2}
   part[1] == "http" {http += $2}
+  part[1] == "coap" {coap += $2}
   part[2] == "target" && part[1] !~ /delta|full/ && $2 > target {target = $2}
   part[1] ~ /delta|full/ && part[2] == "target" {modem[part[1]] = $2}
   part[1] ~ /delta|full/ && part[2] != "target" && $2 > waits[part[1]] {waits[part[1]] = $2}
   END {
     printf "%-20s %5d of %d\n", "together", state + future, limit
-    printf "%-20s %5d\n\n", "with the download", state + http
+    printf "%-20s %5d\n", "with the download", state + http
+    printf "%-20s %5d\n\n", "the same, CoAP", state + coap
     printf "%-20s %5d of 512\n\n", "largest target", target
     delta = modem["delta"] + waits["delta"]
     full = modem["full"] + waits["full"]

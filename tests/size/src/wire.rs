@@ -3,6 +3,7 @@ use core::hint::black_box;
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use fota_download::Connect;
+use fota_download::coap::{Datagram, Datagrams, Security};
 use fota_download::http::{Failure, Server};
 
 /// A connection about which the optimizer knows nothing.
@@ -69,6 +70,34 @@ fn connect(server: Server<'_>) -> Result<(), ErrorKind> {
 fn failure(error: ErrorKind) -> Failure {
     black_box(error);
     black_box(Failure::Network)
+}
+
+/// Datagrams over the same wire.
+impl Datagrams for Net {
+    type Error = ErrorKind;
+    type Socket<'c> = Wire;
+
+    async fn connect<'c>(&'c self, security: Security, host: &str, port: u16) -> Result<Wire, ErrorKind> {
+        black_box(security);
+        connect(Server { host, port, tls: false }).map(|()| Wire)
+    }
+}
+
+impl Datagram for Wire {
+    type Error = ErrorKind;
+
+    async fn send(&mut self, datagram: &[u8]) -> Result<(), ErrorKind> {
+        send(datagram).map(|_| ())
+    }
+
+    async fn receive(&mut self, buf: &mut [u8], timeout_ms: u32) -> Result<Option<usize>, ErrorKind> {
+        wait(timeout_ms);
+        receive(buf).map(|count| black_box(Some(count)))
+    }
+
+    fn now_ms(&self) -> u32 {
+        black_box(0)
+    }
 }
 
 /// A clock that stands still.

@@ -12,7 +12,7 @@ use dfu_target::{ProgressLog, Session, Staged, Update, Verified};
 use dfu_target_mcuboot::signature::Ed25519;
 use dfu_target_mcuboot::{McubootTarget, Rules, Slots};
 use dfu_target_nrf_modem::{ModemDelta, ModemFull, Program, Start};
-use fota_download::{Backoff, Http, download};
+use fota_download::{Backoff, Coap, Http, download};
 
 type Target = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER>;
 /// With all that can be asked of an image, and a signature.
@@ -79,6 +79,15 @@ sizes! {
     ram_http_download: returned(
         &|(source, session, clock, buf): (
             &'static mut Http<'static, 'static, Net>,
+            &'static mut Session<'static, T, S>,
+            &'static mut Clock,
+            &'static mut [u8],
+        )| download(source, session, Backoff::new(), clock, buf, |_| ControlFlow::Continue(()))
+    );
+    ram_coap_source: size_of::<Coap<'static, 'static, Net>>();
+    ram_coap_download: returned(
+        &|(source, session, clock, buf): (
+            &'static mut Coap<'static, 'static, Net>,
             &'static mut Session<'static, T, S>,
             &'static mut Clock,
             &'static mut [u8],
