@@ -10,7 +10,7 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    16440 12288
-coap    16380 12288
+coap    16600 12288
 coap-source  7280  6144
 modem-delta  3260  3072
 modem-settle 4000  4000
