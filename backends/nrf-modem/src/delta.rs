@@ -1,25 +1,24 @@
 //! A delta update of the modem's firmware.
 
 mod error;
+mod look;
 mod policy;
 mod reserved;
 mod settle;
+mod step;
+mod stream;
 
 pub use error::DeltaError;
 pub use policy::DeltaPolicy;
 pub use settle::Settled;
 
-use core::mem;
-use core::ops::ControlFlow;
-
 use dfu_target::flash::yield_now;
-use dfu_target::image::modem::is_delta;
 use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
 use self::reserved::Reserved;
-use crate::port::{self, Code, Errno, Fault, Offset, Uuid};
+use crate::port::{self, Fault, Uuid};
 
 /// The modem, as a target for delta updates.
 ///
@@ -153,264 +152,6 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
     pub fn rollback(&mut self) -> Result<Applied, DeltaError> {
         self.modem.released(P::rollback)?;
         Ok(Applied::AtReset)
-    }
-
-    /// What can be told of an image without changing anything, and where to go on.
-    fn look(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, DeltaError> {
-        self.close();
-        if !is_delta(image.head) {
-            return Err(DeltaError::NotDelta);
-        }
-        let area = self.modem.port().area()?;
-        let size = image.size.unwrap_or(area);
-        if size > area {
-            return Err(DeltaError::TooLarge { size, area });
-        }
-        let base = self.modem.port().uuid()?;
-        // The identity that was told is not of this firmware: none, or one of before the modem was restarted. What
-        // would be recorded under it could be taken for an update that went well.
-        let told = mem::replace(&mut self.base, Ok(hash(&base)))?;
-        if Ok(told) != self.base {
-            return Err(DeltaError::Closed);
-        }
-        if !self.policy.accepts(&base, image) {
-            return Err(DeltaError::Policy);
-        }
-        let is_complete = image.size == Some(resume);
-        if self.modem.port().is_scheduled() && !is_complete {
-            return Err(DeltaError::Pending);
-        }
-        let offset = match self.modem.port().offset() {
-            Ok(offset) => Some(offset),
-            Err(Fault::Code(Code::ErasePending)) => None,
-            Err(fault) => return Err(fault.into()),
-        };
-        self.size = size;
-        self.is_size_known = image.size.is_some();
-        self.waited_ms = 0;
-        self.begin_at(0, 0, &[0; 32]);
-        self.stage = Stage::Open;
-        self.area = match offset {
-            Some(_) if self.is_soiled => Area::Unclean,
-            Some(Offset::At(0)) => Area::Ready,
-            Some(Offset::At(held)) if resume > 0 && (resume..=size).contains(&held) && *image.kept != [0; 32] => {
-                if is_complete && held == size {
-                    self.begin_at(size, held, image.kept);
-                    self.stage = Stage::Whole;
-                    Area::Ready
-                } else if !is_complete && self.engine.resume(image.kept, resume) {
-                    self.begin_at(resume, held, image.kept);
-                    Area::Ready
-                } else {
-                    Area::Unclean
-                }
-            }
-            Some(_) => Area::Unclean,
-            None => Area::Erasing,
-        };
-        if self.received == 0 {
-            self.engine.start();
-        }
-        Ok(self.received)
-    }
-
-    fn begin_at(&mut self, received: u32, held: u32, kept: &[u8; 32]) {
-        self.received = received;
-        self.held = held;
-        // Not as one: that would be a copy whose ends may overlap.
-        self.kept.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
-        self.kept_at = received;
-    }
-
-    /// Begins an erase, or looks whether it is done; `true`: it is not.
-    fn erase_step(&mut self) -> Result<bool, DeltaError> {
-        if self.area == Area::Ready {
-            return Ok(false);
-        }
-        if self.area == Area::Unclean {
-            match self.modem.released(P::erase) {
-                Ok(()) | Err(Fault::Code(Code::ErasePending)) => {}
-                Err(fault) => return Err(fault.into()),
-            }
-            self.area = Area::Erasing;
-            self.waited_ms = 0;
-        }
-        match self.modem.port().offset() {
-            Ok(Offset::At(0)) => {
-                self.area = Area::Ready;
-                self.is_soiled = false;
-                self.waited_ms = 0;
-                return Ok(false);
-            }
-            // What was stored may still be told for a while.
-            Ok(_) | Err(Fault::Code(Code::ErasePending)) => {}
-            Err(fault) => return Err(fault.into()),
-        }
-        if self.policy.erasing(self.waited_ms) == ControlFlow::Break(()) {
-            return Err(DeltaError::Cancelled);
-        }
-        if self.waited_ms >= self.limit_ms {
-            return Err(DeltaError::EraseTimeout { waited_ms: self.waited_ms });
-        }
-        self.waited_ms = self.waited_ms.saturating_add(POLL_MS);
-        Ok(true)
-    }
-
-    /// Takes the next bytes of an open stream, as many as one call of the modem may have. `None`: it wants the image
-    /// from the start.
-    fn feed(&mut self, bytes: &[u8]) -> Result<Option<u32>, DeltaError> {
-        let ahead = self.held.saturating_sub(self.received);
-        let most = if ahead > 0 { ahead.min(CHUNK) } else { self.chunk } as usize;
-        let piece = bytes.get(..most).unwrap_or(bytes);
-        let len = piece.len() as u32;
-        if ahead == 0 && len > 0 {
-            match self.modem.write(piece) {
-                Ok(()) => self.held = self.held.wrapping_add(len),
-                Err(Fault::Code(Code::BlockTooLarge | Code::OutOfMemory) | Fault::Errno(Errno::NoMem))
-                    if self.chunk > LEAST_CHUNK && self.modem.port().offset() == Ok(Offset::At(self.held)) =>
-                {
-                    self.chunk /= 2;
-                    return Ok(Some(0));
-                }
-                // Where the modem is where it should be, it wants no bytes behind these.
-                Err(fault @ Fault::Code(Code::InvalidFileOffset))
-                    if self.modem.port().offset() == Ok(Offset::At(self.held)) =>
-                {
-                    return Err(fault.into());
-                }
-                Err(fault @ Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) => {
-                    self.is_soiled = true;
-                    if self.restarts >= MOST_RESTARTS {
-                        self.restarts = 0;
-                        return Err(fault.into());
-                    }
-                    self.restarts = self.restarts.wrapping_add(1);
-                    return Ok(None);
-                }
-                Err(fault) => return Err(fault.into()),
-            }
-        }
-        // Up to the last block that is whole, and that is not the end of all: there the digest itself is kept.
-        let end = self.received.wrapping_add(len);
-        let whole = end.min(self.size.saturating_sub(1)) & !63;
-        let (blocks, rest) = piece.split_at_checked(whole.wrapping_sub(self.received) as usize).unwrap_or((&[], piece));
-        self.engine.update(blocks);
-        if !blocks.is_empty()
-            && let Some(midstate) = self.engine.midstate()
-        {
-            self.kept = midstate;
-            self.kept_at = whole;
-        }
-        self.engine.update(rest);
-        self.received = end;
-        Ok(Some(len))
-    }
-
-    /// From the start, once more, after an erase.
-    fn restart(&mut self) {
-        self.modem.done();
-        self.begin_at(0, 0, &[0; 32]);
-        self.engine.start();
-        self.area = Area::Unclean;
-        self.stage = Stage::Open;
-    }
-
-    fn close(&mut self) {
-        self.modem.done();
-        self.stage = Stage::Closed;
-    }
-
-    /// Does the next piece of a call's work: how many milliseconds to wait before the one after it, if there is one.
-    fn step<'c>(
-        &mut self,
-        call: &mut Call<'c>,
-        rest: &mut &'c [u8],
-        is_first: bool,
-    ) -> Result<Option<u32>, DeltaError> {
-        match call {
-            Call::Init(image, offset) => **offset = self.look(image, **offset)?,
-            Call::Write(bytes, written) => {
-                if is_first {
-                    let size = self.received.saturating_add(bytes.len() as u32);
-                    if mem::replace(&mut self.stage, Stage::Closed) != Stage::Open {
-                        return Err(DeltaError::Closed);
-                    }
-                    if size > self.size {
-                        return Err(DeltaError::TooLarge { size, area: self.size });
-                    }
-                    *rest = bytes;
-                }
-                if self.erase_step()? {
-                    return Ok(Some(POLL_MS));
-                }
-                **written = match self.feed(rest)? {
-                    Some(taken) => {
-                        *rest = rest.get(taken as usize..).unwrap_or(&[]);
-                        if !rest.is_empty() {
-                            return Ok(Some(0));
-                        }
-                        self.stage = Stage::Open;
-                        Written::Committed(self.kept_at)
-                    }
-                    None => {
-                        self.restart();
-                        Written::Rewind(0)
-                    }
-                };
-            }
-            Call::Prepare(more) if is_first => {
-                **more = self.stage == Stage::Open && self.erase_step()?;
-                return Ok(more.then_some(POLL_MS));
-            }
-            Call::Prepare(_) => {}
-            Call::Digest(checked) => {
-                self.whole()?;
-                **checked = Checked { digest: Digest(self.kept), assurance: Assurance::Deferred };
-            }
-            Call::Apply(proof, applied) => {
-                if self.stage != Stage::Complete || proof.digest().0 != self.kept {
-                    return Err(DeltaError::NotChecked);
-                }
-                if !self.modem.port().is_scheduled() {
-                    self.modem.released(P::update)?;
-                }
-                **applied = Applied::AtReset;
-            }
-            Call::Abort => {
-                if is_first {
-                    self.close();
-                    self.restarts = 0;
-                    let port = self.modem.port();
-                    let is_blank = port.offset() == Ok(Offset::At(0)) && !port.is_scheduled() && !self.is_soiled;
-                    self.area = if is_blank { Area::Ready } else { Area::Unclean };
-                }
-                return Ok(self.erase_step()?.then_some(POLL_MS));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Sees to it that the modem has all, and the digest is known.
-    fn whole(&mut self) -> Result<(), DeltaError> {
-        if !matches!(self.stage, Stage::Whole | Stage::Complete) {
-            let (have, need) = (self.received, if self.is_size_known { self.size } else { self.received.max(1) });
-            if have < need {
-                return Err(DeltaError::Truncated { have, need });
-            }
-            if mem::replace(&mut self.stage, Stage::Closed) != Stage::Open {
-                return Err(DeltaError::Closed);
-            }
-            self.modem.finish()?;
-            let offset = self.modem.port().offset()?;
-            if offset != Offset::At(have) {
-                self.is_soiled = true;
-                return Err(DeltaError::Lost { offset, have });
-            }
-            self.kept = self.engine.finish().0;
-            self.restarts = 0;
-        }
-        self.stage = Stage::Complete;
-        Ok(())
     }
 }
 
