@@ -51,6 +51,8 @@ pub enum Call<'a> {
     Resume,
     /// [`Session::write`].
     Write(&'a [u8]),
+    /// [`Session::prepare`]; whether more is left, [`Session::more_to_prepare`] tells.
+    Prepare,
 }
 
 /// Where an update stands when it begins.
@@ -133,8 +135,13 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// Does one piece of work ahead of the next bytes; `true`: more is left. For the time in which the network is
     /// waited for. Dropping it costs the time spent and nothing else.
     pub async fn prepare(&mut self) -> Result<bool, SessionError<T::Error>> {
-        self.0.run(Goal::Prepare, &[]).await?;
-        Ok(self.0.more_to_prepare())
+        self.call(Call::Prepare).await?;
+        Ok(self.more_to_prepare())
+    }
+
+    /// Whether the last [`prepare`](Self::prepare) left something to do.
+    pub fn more_to_prepare(&self) -> bool {
+        self.0.more_to_prepare()
     }
 
     /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next.
@@ -143,7 +150,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
         Ok(self.0.next())
     }
 
-    /// Does what `call` says, by one place that waits, which is less code than two. How it went,
+    /// Does what `call` says, by one place that waits, which is less code than three. How it went,
     /// [`offset`](Self::offset) tells: it is less than what was written after a [`Written::Rewind`].
     pub fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         match call {
@@ -152,6 +159,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
                 self.0.run(Goal::Begin, &[])
             }
             Call::Write(bytes) => self.0.run(Goal::Feed, bytes),
+            Call::Prepare => self.0.run(Goal::Prepare, &[]),
         }
     }
 

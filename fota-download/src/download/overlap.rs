@@ -13,7 +13,7 @@ use embedded_hal_async::delay::DelayNs;
 
 use super::course::{Course, Work};
 use super::{Backoff, DownloadError, Report, retry};
-use crate::source::{Call, Source};
+use crate::source::{Call, Meta, Source};
 
 /// As [`download`](super::download()), with two buffers: while the bytes of one are stored, the next ones are received
 /// into the other; and while there is nothing to store, the flash is erased ahead
@@ -54,52 +54,40 @@ where
                 return Err(DownloadError::Cancelled);
             }
         }
-        let result = match course.work {
-            Work::Wait => {
-                ahead = None;
-                delay.delay_ms(course.pause).await;
-                Ok(())
-            }
-            Work::Resume => session.call(session::Call::Resume).await.map_err(DownloadError::Session),
-            Work::Open => {
-                ahead = None;
-                let call = Call::Open(course.offset, &mut course.meta);
-                let opened = both(async |_| source.call(call).await, async |came| erase_ahead(session, came).await);
-                opened.await.and_then(|opened| opened.map_err(DownloadError::Source))
-            }
-            Work::Read => {
-                let (count, received) = match ahead.take() {
-                    Some(received) => {
-                        mem::swap(&mut full, &mut spare);
-                        received
-                    }
-                    None => {
-                        let received = both(
-                            async |worked| fill(source, full, worked).await,
-                            async |came| erase_ahead(session, came).await,
-                        );
-                        received.await.unwrap_or_else(|error| (0, Err(error)))
-                    }
-                };
-                course.count = count;
-                received
-            }
-            Work::Write => {
-                let piece = course.bytes(full);
-                let store = session::Call::Write(piece);
-                if course.wants_more_than(piece) {
-                    let received = both(
-                        async |worked| fill(source, spare, worked).await,
-                        async |came| {
-                            session.call(store).await?;
-                            erase_ahead(session, came).await
-                        },
-                    );
-                    received.await.map(|received| ahead = Some(received))
-                } else {
-                    session.call(store).await.map_err(DownloadError::Session)
+        let result = if course.work == Work::Wait {
+            delay.delay_ms(course.pause).await;
+            Ok(())
+        } else if let (Work::Read, Some((count, received))) = (course.work, ahead.take()) {
+            mem::swap(&mut full, &mut spare);
+            course.count = count;
+            received
+        } else {
+            let (buffer, store) = match course.work {
+                Work::Read => (&mut *full, session::Call::Prepare),
+                Work::Write => (&mut *spare, session::Call::Write(course.bytes(full))),
+                Work::Resume => (&mut *spare, session::Call::Resume),
+                _ => (&mut *spare, session::Call::Prepare),
+            };
+            let receives = match store {
+                session::Call::Write(piece) => course.wants_more_than(piece),
+                _ => course.work != Work::Resume,
+            };
+            let opens = (course.work == Work::Open).then_some(course.offset);
+            let meta = &mut course.meta;
+            let came = both(
+                async |worked| if receives { receive(source, opens, meta, buffer, worked).await } else { (0, Ok(())) },
+                async |came| work(session, store, receives, came).await,
+            );
+            came.await.and_then(|(count, received)| match course.work {
+                Work::Write if receives => {
+                    ahead = Some((count, received));
+                    Ok(())
                 }
-            }
+                _ => {
+                    course.count = count;
+                    received
+                }
+            })
         };
         let Err(failed) = result.and_then(|()| course.go_on(session)) else { continue };
         ahead = None;
@@ -109,35 +97,49 @@ where
     }
 }
 
-/// Receives until the buffer is full or the work beside it is done: how much came, and how that ended. Bytes that came
-/// before a failure count; it is told by the next call.
-async fn fill<S: Source, T>(
+/// Opens the source at an offset; or receives until the buffer is full or the work beside it is done. How much came, and
+/// how that ended: bytes that came before a failure count, and it is told by the next call.
+async fn receive<S: Source, T>(
     source: &mut S,
+    opens: Option<u32>,
+    meta: &mut Meta,
     buffer: &mut [u8],
     worked: &Cell<bool>,
 ) -> (usize, Result<(), DownloadError<S::Error, T>>) {
     let mut filled = 0;
     while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
         let mut count = 0;
-        match source.call(Call::Read(space, &mut count)).await {
-            Ok(()) if count > 0 => filled = filled.saturating_add(count),
+        let call = match opens {
+            Some(offset) => Call::Open(offset, &mut *meta),
+            None => Call::Read(space, &mut count),
+        };
+        let result = source.call(call).await;
+        filled = filled.saturating_add(count);
+        match result {
             Err(error) if filled == 0 => return (0, Err(DownloadError::Source(error))),
+            Ok(()) if count > 0 && !worked.get() => {}
             _ => break,
-        }
-        if worked.get() {
-            break;
         }
     }
     (filled, Ok(()))
 }
 
-/// Erases what is needed next, unit by unit, until the network has something.
-async fn erase_ahead<T: DfuTarget, P: ProgressStore>(
+/// Does what the session is to do. While something is to be received, it then erases what is needed next, unit by unit,
+/// until that came.
+async fn work<T: DfuTarget, P: ProgressStore>(
     session: &mut Session<'_, T, P>,
+    mut call: session::Call<'_>,
+    receives: bool,
     came: &Cell<bool>,
 ) -> Result<(), SessionError<T::Error>> {
-    while !came.get() && session.prepare().await? {}
-    Ok(())
+    loop {
+        session.call(call).await?;
+        let is_prepared = matches!(call, session::Call::Prepare) && !session.more_to_prepare();
+        if !receives || is_prepared || came.get() {
+            return Ok(());
+        }
+        call = session::Call::Prepare;
+    }
 }
 
 /// Waits for the network and for work that goes on meanwhile; each is told when the other one is done. Work that fails
