@@ -20,6 +20,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use self::core::Core;
 use self::marker::Marker;
 use self::plan::{Goal, Step, Steps};
+use self::recover::MOST_ROUNDS;
 use crate::Wrapper;
 
 /// A region of flash, as a target for full updates of the modem.
@@ -76,8 +77,11 @@ impl<'a, F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'a, F,
     /// Whether [`recover`](Self::recover), first thing at boot, has a modem to program. Where the modem library needs to
     /// know that before it starts the modem, ask here.
     pub async fn is_due(&mut self) -> Result<bool, FullError<RegionError<F::Error>>> {
-        let state = self.state().await?;
-        Ok(matches!(state, FullState::Verified | FullState::Programming | FullState::Mismatch))
+        Ok(match self.state().await? {
+            FullState::Verified | FullState::Programming => true,
+            FullState::Mismatch => self.core.found.rounds < MOST_ROUNDS,
+            _ => false,
+        })
     }
 
     /// What the markers say: where an update stands, and what became of it.

@@ -173,6 +173,7 @@ fn a_modem_that_reads_back_differently_is_programmed_again_three_times() {
         assert_eq!(recover(&chip, &modem, Start::NotTried, &wrong), Err(FullError::Mismatch));
         modem.power_on();
     }
+    assert!(!is_due(&chip), "the modem is to be started now, whatever it is");
     assert_eq!(recover(&chip, &modem, Start::NotTried, &wrong), Ok(Recovered::GaveUp));
     assert_eq!((modem.start_normal(), modem.running()), (Ok(None), uuid(2)));
     assert_eq!(recover(&chip, &modem, Start::Worked, &wrong), Ok(Recovered::Nothing));

@@ -72,7 +72,7 @@ impl Default for Program<'_> {
 }
 
 /// How often a file is programmed to the end before it is given up.
-const MOST_ROUNDS: u32 = 3;
+pub(super) const MOST_ROUNDS: u32 = 3;
 
 impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, N, V> {
     /// Programs the modem from what is staged, if that is to be done: after an [`apply`](dfu_target::DfuTarget::apply),
