@@ -8,7 +8,6 @@ use dfu_target_mcuboot::Mode;
 use dfu_testkit::device::{Board, Device};
 use dfu_testkit::flash::Cut;
 use dfu_testkit::image::ImageBuilder;
-use dfu_testkit::poll::run;
 use dfu_testkit::source::FlakySource;
 use dfu_testkit::time::Timeline;
 use fota_download::{Backoff, Control, DownloadError, Event, Finished, FotaError, Job, fota};
@@ -197,10 +196,21 @@ fn cancelling_ends_even_a_long_wait_and_a_later_call_goes_on() {
 }
 
 #[test]
-fn errors_keep_their_layer() {
-    let source: FotaError<std::io::Error, std::io::Error> = FotaError::Session(SessionError::Mismatch);
-    assert!(matches!(source, FotaError::Session(SessionError::Mismatch)));
-    let ended: FotaError<std::io::Error, std::io::Error> = FotaError::Download(DownloadError::Empty);
-    assert_eq!(ended.to_string(), "the file is empty");
-    assert_eq!(run(async { 1 }), 1);
+fn an_error_keeps_its_layer_and_its_cause() {
+    // More breaks in a row than the job waits out: the download's error, not another.
+    let (image, device) = (image(), device());
+    let mut shared = device.share();
+    let (_, mut target, mut log) = device.open(&mut shared);
+    let mut source = FlakySource::new(&image).breaks_after(0..=0);
+    let job = Job::of(sha256(&image)).backoff(Backoff::new().attempts(2));
+    let time = Timeline::default();
+    let (mut clock, control) = (time.clone(), Control::new());
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    let update = fota(&mut source, &mut target, &mut log, &job, &control, &mut clock, [&mut a, &mut b], |_| ());
+    assert!(matches!(time.run(update), Err(FotaError::Download(DownloadError::Source(_)))));
+    // A file that is not the wanted one, by the session's word.
+    let mut source = FlakySource::new(&image);
+    let job = Job::new(ImageId::named("another")).digest(Digest([7; 32]));
+    let update = fota(&mut source, &mut target, &mut log, &job, &control, &mut clock, [&mut a, &mut b], |_| ());
+    assert_eq!(time.run(update), Err(FotaError::Session(SessionError::Mismatch)));
 }
