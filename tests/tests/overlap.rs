@@ -87,3 +87,33 @@ fn the_slower_of_network_and_flash_is_all_that_is_waited_for() {
         }
     }
 }
+
+#[test]
+fn a_slow_network_finds_all_of_the_slot_erased() {
+    let timeline = Timeline::default();
+    let chip = Chip::new(SimFlash::<4, 4096>::new(SLOT as usize).timing(Timing::NRF9160));
+    let image = ImageBuilder::new().version(2, 0, 0, 0).total_size(512 * 1024).build().to_vec();
+    let mut shared = Shared::new(Slow::new(chip.clone(), timeline.clone(), false));
+    let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+    let target = McubootTarget::<_, _, _, 256>::new(region, SoftSha256::default(), &SLOTS, ACTIVE).unwrap();
+    let mut update = Update::new(target, NoProgress, Request::new(ImageId::named("a file")));
+    let mut wire = Wire::new(timeline.clone(), image.clone(), 3_000, Duration::from_millis(100), 2048);
+    let (mut a, mut b) = (vec![0; 4096], vec![0; 4096]);
+    let mut half = None;
+    timeline.run(async {
+        let Ok(Begun::Receiving(mut session)) = update.begin().await else { panic!("nothing is stored") };
+        let mut clock = timeline.clone();
+        let on = |report: fota_download::Report| {
+            if report.offset > 256 * 1024 {
+                half.get_or_insert_with(|| chip.sim().counts().erases);
+            }
+            ControlFlow::Continue(())
+        };
+        let buffers = [&mut a[..], &mut b[..]];
+        download_overlapped(&mut wire, &mut session, Backoff::new(), &mut clock, buffers, on).await.unwrap();
+    });
+    assert!(chip.sim().bytes().starts_with(&image));
+    // All that the image takes, when half of it has come; and no unit twice.
+    assert!(half.is_some_and(|erases| erases >= 128), "{half:?}");
+    assert_eq!(half, Some(chip.sim().counts().erases));
+}

@@ -57,6 +57,7 @@ where
         let result = if course.work == Work::Wait {
             delay.delay_ms(course.pause).await;
             Ok(())
+        // Taken in any case: where anything else comes next, it is not wanted any more.
         } else if let (Work::Read, Some((count, received))) = (course.work, ahead.take()) {
             mem::swap(&mut full, &mut spare);
             course.count = count;
@@ -90,7 +91,6 @@ where
             })
         };
         let Err(failed) = result.and_then(|()| course.go_on(session)) else { continue };
-        ahead = None;
         let Some(ms) = course.patience.pause(retry(&failed)) else { return Err(failed) };
         crate::fmt::warning!("download: attempt {} failed, the next one is in {} ms", course.patience.attempt(), ms);
         course.wait(ms, matches!(failed, DownloadError::Session(_)));
