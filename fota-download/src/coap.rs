@@ -189,6 +189,10 @@ impl<D: Datagrams> Source for Coap<'_, '_, D> {
         Ok(count)
     }
 
+    fn paid(&self) -> u32 {
+        self.transfer.paid
+    }
+
     /// The one loop that awaits.
     async fn call(&mut self, mut call: Call<'_>) -> Result<(), Self::Error> {
         let mut event = Event::Called;

@@ -1,20 +1,19 @@
 //! [`Http`]: a file on a web server, over any connection.
 
 mod chunks;
-mod connect;
 mod error;
 mod exchange;
 mod response;
 mod text;
 mod url;
 
-pub use connect::{Connect, Failure, Server};
 pub use error::{Error, Fault};
 pub use url::{MAX_HOST, UrlError};
 
 use embedded_io_async::{Read, Write};
 
 use self::exchange::{Exchange, Next};
+use crate::connect::{Connect, Failure};
 use crate::source::{Call, Meta, Source};
 
 /// The longest `ETag` that is sent back to the server, in bytes. A longer one still tells two files apart.
@@ -79,6 +78,10 @@ impl<C: Connect> Source for Http<'_, '_, C> {
         let mut count = 0;
         self.call(Call::Read(buf, &mut count)).await?;
         Ok(count)
+    }
+
+    fn paid(&self) -> u32 {
+        self.exchange.paid
     }
 
     /// The one loop that awaits.

@@ -7,6 +7,8 @@ extern crate std;
 
 #[cfg(feature = "coap")]
 pub mod coap;
+#[cfg(feature = "http")]
+pub mod connect;
 mod download;
 mod fmt;
 mod fota;
@@ -17,9 +19,11 @@ pub mod source;
 
 #[cfg(feature = "coap")]
 pub use coap::Coap;
+#[cfg(feature = "http")]
+pub use connect::Connect;
 pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
 pub use fota::{Control, Event, Finished, FotaError, Job, fota};
 #[cfg(feature = "http")]
-pub use http::{Connect, Http};
+pub use http::Http;
 pub use preflight::{Offer, PreflightError, preflight};
 pub use source::{Meta, Source};

@@ -27,6 +27,12 @@ pub trait Source {
     /// are an error, and never more of them are given.
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error>;
 
+    /// What it cost so far: the bytes that were sent and received, heads and what came in vain among them, as its
+    /// sockets see them; what TLS and the layers below add is not. 0 where that is not known.
+    fn paid(&self) -> u32 {
+        0
+    }
+
     /// Does what `call` says, by the functions above. [`download`](crate::download()) calls no other, because one
     /// place that waits is less code than two; a source may do all its work here for the same reason.
     async fn call(&mut self, call: Call<'_>) -> Result<(), Self::Error> {
@@ -86,6 +92,9 @@ impl<S: Source> Source for &mut S {
     }
     fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, Self::Error>> {
         S::read(self, buf)
+    }
+    fn paid(&self) -> u32 {
+        S::paid(self)
     }
     fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
         S::call(self, call)

@@ -25,7 +25,8 @@ use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, ImageId, Request};
 use embedded_io_async::{Read, Write};
-use fota_download::http::{Error, Fault, Server};
+use fota_download::connect::Server;
+use fota_download::http::{Error, Fault};
 use fota_download::{Backoff, Connect, DownloadError, Http, Meta, Source, download};
 use support::{Clock, Ram, block_on, image};
 

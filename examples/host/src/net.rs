@@ -11,7 +11,7 @@ use std::time::Duration;
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorType, Read, Write};
 use fota_download::Connect;
-use fota_download::http::{Failure, Server};
+use fota_download::connect::{Failure, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

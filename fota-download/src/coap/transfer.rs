@@ -51,6 +51,8 @@ pub(super) struct Transfer<'b> {
     /// When the last call ended.
     left: u32,
     noise: u8,
+    /// The bytes that were sent and received.
+    pub(super) paid: u32,
     reply: Option<[u8; 4]>,
     replying: [u8; 4],
     fault: Option<Fault>,
@@ -110,6 +112,7 @@ impl<'b> Transfer<'b> {
             tag: 0,
             left: 0,
             noise: 0,
+            paid: 0,
             reply: None,
             replying: [0; 4],
             fault: None,
@@ -157,8 +160,9 @@ impl<'b> Transfer<'b> {
                     Call::Read(..) => self.back(now),
                 }
             }
-            Event::Done => {}
+            Event::Done => self.paid = self.paid.saturating_add(self.sent() as u32),
             Event::Came(count) => {
+                self.paid = self.paid.saturating_add(count as u32);
                 let useful = self.came(count, now).is_some();
                 self.noise = if useful { 0 } else { self.noise.saturating_add(1) };
             }
@@ -181,6 +185,15 @@ impl<'b> Transfer<'b> {
     pub(super) fn space(&mut self) -> &mut [u8] {
         let area = self.area();
         self.buf.get_mut(..area).unwrap_or_default()
+    }
+
+    /// How much was to be sent.
+    fn sent(&self) -> usize {
+        match self.next {
+            Next::Send => self.len,
+            Next::Reply => self.replying.len(),
+            _ => 0,
+        }
     }
 
     /// What is to be sent.

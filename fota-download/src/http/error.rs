@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use super::Failure;
 use super::url::UrlError;
+use crate::connect::Failure;
 use crate::source::{self, Retry};
 
 /// Why the source could not go on.

@@ -3,11 +3,11 @@
 mod request;
 
 use super::chunks::Chunks;
-use super::connect::Failure;
 use super::response::{Head, Range, UNKNOWN};
 use super::text::{hash, part};
 use super::url::{Host, UrlError};
 use super::{Fault, MAX_VALIDATOR};
+use crate::connect::Failure;
 use crate::source::{Call, Meta};
 
 /// How many redirects are followed.
@@ -67,6 +67,8 @@ pub(super) struct Exchange<'b> {
     /// The connection takes another request after the body; and while that is sent: the server may close it.
     keep: bool,
     next: Next,
+    /// The bytes that were sent and received.
+    pub(super) paid: u32,
     /// Why the last call failed.
     fault: Fault,
 }
@@ -118,6 +120,7 @@ impl<'b> Exchange<'b> {
             pinned: false,
             keep: false,
             next: Next::Begin,
+            paid: 0,
             fault: Fault::Closed,
         };
         new.lead_to_start()?;
@@ -151,6 +154,9 @@ impl<'b> Exchange<'b> {
     #[inline(never)]
     pub(super) fn next(&mut self, moved: Option<usize>, call: &mut Call<'_>) -> Option<Next> {
         let Some(count) = moved else { return self.start(call) };
+        if !matches!(self.next, Next::Connect | Next::Flush) {
+            self.paid = self.paid.saturating_add(count as u32);
+        }
         self.next = match self.next {
             Next::Body if count != 0 || self.left == UNKNOWN && !self.chunked => return self.passed(count, call),
             // The server may close a connection that was kept at any time.

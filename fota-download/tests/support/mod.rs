@@ -12,7 +12,8 @@ use dfu_target::{Applied, DfuTarget, Digest, ErrorKind, ErrorType, Image, ImageK
 use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind as IoError, Read, Write};
 use fota_download::Connect;
-use fota_download::http::{self, Error, Failure};
+use fota_download::connect::{self, Failure};
+use fota_download::http::Error;
 use fota_download::{Meta, Source};
 
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -126,7 +127,7 @@ impl Connect for Server {
 
     const TLS: bool = true;
 
-    async fn connect<'c>(&'c self, server: http::Server<'_>) -> Result<Conn<'c>, IoError> {
+    async fn connect<'c>(&'c self, server: connect::Server<'_>) -> Result<Conn<'c>, IoError> {
         self.connections.borrow_mut().push((server.host.into(), server.port));
         self.secure.borrow_mut().push(server.tls);
         if let Some(left) = self.down.get().checked_sub(1) {
@@ -236,7 +237,7 @@ impl Connect for Plain {
     type Error = IoError;
     type Conn<'c> = Conn<'c>;
 
-    async fn connect<'c>(&'c self, server: http::Server<'_>) -> Result<Conn<'c>, IoError> {
+    async fn connect<'c>(&'c self, server: connect::Server<'_>) -> Result<Conn<'c>, IoError> {
         assert!(!server.tls, "never");
         Err(IoError::NotConnected)
     }

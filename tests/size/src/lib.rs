@@ -25,7 +25,7 @@ use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{Read, Write};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 use fota_download::Connect;
-use fota_download::http::Server;
+use fota_download::connect::Server;
 
 /// Runs the raw loop, so that its cost is in every program, and then the program.
 pub fn run(program: impl Future<Output = ()>) -> ! {

@@ -4,7 +4,7 @@ use embedded_hal_async::delay::DelayNs;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use fota_download::Connect;
 use fota_download::coap::{Datagram, Datagrams, Security};
-use fota_download::http::{Failure, Server};
+use fota_download::connect::{Failure, Server};
 
 /// A connection about which the optimizer knows nothing.
 pub struct Wire;

@@ -1,7 +1,7 @@
 //! Where to send a request, and what it says.
 
 use super::{Exchange, Next};
-use crate::http::connect::Server;
+use crate::connect::Server;
 use crate::http::text::{decimal, part, until};
 use crate::http::url::{self, UrlError};
 use crate::http::{Fault, MAX_VALIDATOR};
