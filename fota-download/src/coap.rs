@@ -193,6 +193,11 @@ impl<D: Datagrams> Source for Coap<'_, '_, D> {
         self.transfer.paid
     }
 
+    fn close(&mut self) {
+        self.socket = None;
+        self.transfer.closed();
+    }
+
     /// The one loop that awaits.
     async fn call(&mut self, mut call: Call<'_>) -> Result<(), Self::Error> {
         let mut event = Event::Called;

@@ -12,7 +12,7 @@ pub use overlap::download_overlapped;
 use core::ops::ControlFlow;
 
 use dfu_target::session::{self, Session};
-use dfu_target::{DfuTarget, ErrorKind, ProgressStore};
+use dfu_target::{DfuTarget, ErrorKind, ImageKind, ProgressStore};
 use embedded_hal_async::delay::DelayNs;
 
 use self::course::{Course, Work};
@@ -31,6 +31,10 @@ pub struct Report {
     pub durable: u32,
     /// The length of the file in bytes, once known.
     pub size: Option<u32>,
+    /// What it is, once its first bytes came.
+    pub kind: Option<ImageKind>,
+    /// What the source cost so far: [`Source::paid`].
+    pub paid: u32,
 }
 
 /// What a download does next.
@@ -82,7 +86,7 @@ where
     loop {
         // What was received is stored in the same step.
         if course.work != Work::Write {
-            let wanted = observer(course.report(session)).is_continue();
+            let wanted = observer(course.report(session, source.paid())).is_continue();
             if course.is_done() {
                 return Ok(());
             }

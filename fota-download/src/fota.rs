@@ -4,6 +4,7 @@ mod control;
 mod error;
 mod job;
 mod only;
+mod watch;
 
 pub use control::Control;
 pub use error::FotaError;
@@ -14,9 +15,10 @@ use core::ops::ControlFlow;
 use dfu_target::{Applied, Begun, DfuTarget, Digest, ProgressStore, Staged, Update};
 use embedded_hal_async::delay::DelayNs;
 
-use self::control::{Watched, Wish};
+use self::control::Wish;
 use self::only::Only;
-use crate::download::{DownloadError, Report, Step, download_overlapped};
+use self::watch::{Pauses, Watch, Watched};
+use crate::download::{Report, Step, download_overlapped};
 use crate::source::Source;
 
 /// How an update goes. What it comes to is what [`fota`] returns, once.
@@ -59,7 +61,10 @@ pub struct Finished {
 /// job says so: it ran and came back.
 ///
 /// `control` may be held by another task, which pauses, resumes or cancels. Whatever ends it, what is stored stays; the
-/// same job goes on later, also after a reset.
+/// same job goes on later, also after a reset. A source that hangs is opened anew ([`Job::silence`]), and
+/// [`Job::deadline`] bounds it all. Both are counted on a clone of `clock`, in tenths of a second.
+///
+/// An erase that takes long is told by the target that does it: the modem's delta target has a policy for that.
 ///
 /// # Cancellation
 ///
@@ -71,7 +76,7 @@ pub async fn fota<S, T, P>(
     store: P,
     job: &Job,
     control: &Control,
-    clock: &mut impl DelayNs,
+    clock: &mut (impl DelayNs + Clone),
     buffers: [&mut [u8]; 2],
     mut observer: impl FnMut(Event),
 ) -> Result<Finished, FotaError<S::Error, T::Error>>
@@ -80,55 +85,58 @@ where
     T: DfuTarget,
     P: ProgressStore,
 {
+    let watch = Watch::new(control, job);
+    let alarm = clock.clone();
     let mut update = Update::new(Only::new(target, job.kind), store, job.request());
-    let mut session = match update.begin().await.map_err(FotaError::Session)? {
-        Begun::Staged(staged) => return finish(staged, job, true, observer).await,
-        Begun::Receiving(session) => session,
-    };
-    let [full, spare] = buffers;
-    loop {
-        let mut last = None;
-        let mut too_large = None;
-        let mut watched = Watched { clock: &mut *clock, control };
-        let buffers = [&mut *full, &mut *spare];
-        let came = download_overlapped(source, &mut session, job.backoff, &mut watched, buffers, |report| {
-            last = Some(report);
-            too_large = report.size.filter(|size| job.max_size.is_some_and(|max| *size > max));
-            observer(match report.step {
-                Step::Open => Event::Opening(report),
-                Step::Receive => Event::Receiving(report),
-                Step::Wait { .. } => Event::Waiting(report),
+    let mut source = Watched { source, watch: &watch };
+    let work = async {
+        let mut session = match update.begin().await.map_err(FotaError::Session)? {
+            Begun::Staged(staged) => return finish(staged, job, true, observer).await,
+            Begun::Receiving(session) => session,
+        };
+        let [full, spare] = buffers;
+        loop {
+            let mut last = None;
+            let mut too_large = None;
+            let mut pauses = Pauses { clock: &mut *clock, watch: &watch };
+            let buffers = [&mut *full, &mut *spare];
+            let came = download_overlapped(&mut source, &mut session, job.backoff, &mut pauses, buffers, |report| {
+                last = Some(report);
+                too_large = report.size.filter(|size| job.max_size.is_some_and(|max| *size > max));
+                observer(match report.step {
+                    Step::Open => Event::Opening(report),
+                    Step::Receive => Event::Receiving(report),
+                    Step::Wait { .. } => Event::Waiting(report),
+                });
+                if too_large.is_some() || !watch.goes_on() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            if too_large.is_some() || control.wish() != Wish::Run {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+            let Err(error) = came.await else { break };
+            match FotaError::from(error) {
+                FotaError::Cancelled => source.close(),
+                error => return Err(error),
             }
-        });
-        match came.await {
-            Ok(()) => break,
-            Err(DownloadError::Cancelled) => {}
-            Err(error) => return Err(FotaError::Download(error)),
+            if let Some(size) = too_large {
+                return Err(FotaError::TooLarge { size });
+            }
+            // Whoever paused decides how it goes on.
+            if let (Wish::Pause, Some(report)) = (watch.wish(), last) {
+                observer(Event::Paused(report));
+            }
+            watch.hold(clock).await;
+            if watch.wish() == Wish::Cancel {
+                return Err(FotaError::Cancelled);
+            }
+            if watch.is_late() {
+                return Err(FotaError::Deadline);
+            }
         }
-        if let Some(size) = too_large {
-            return Err(FotaError::TooLarge { size });
+        observer(Event::Verifying);
+        match session.finish().await {
+            Ok(staged) => finish(staged, job, false, observer).await,
+            Err(failed) => Err(FotaError::Session(failed.into_error())),
         }
-        // Whoever paused decides how it goes on.
-        if let (Wish::Pause, Some(report)) = (control.wish(), last) {
-            observer(Event::Paused(report));
-        }
-        while control.wish() == Wish::Pause {
-            clock.delay_ms(control::LOOK_MS).await;
-        }
-        if control.wish() == Wish::Cancel {
-            return Err(FotaError::Cancelled);
-        }
-    }
-    observer(Event::Verifying);
-    match session.finish().await {
-        Ok(staged) => finish(staged, job, false, observer).await,
-        Err(failed) => Err(FotaError::Session(failed.into_error())),
-    }
+    };
+    watch.over(alarm, work).await
 }
 
 /// The end of it, from what is stored.

@@ -84,6 +84,11 @@ impl<C: Connect> Source for Http<'_, '_, C> {
         self.exchange.paid
     }
 
+    fn close(&mut self) {
+        self.conn = None;
+        self.exchange.closed();
+    }
+
     /// The one loop that awaits.
     async fn call(&mut self, mut call: Call<'_>) -> Result<(), Self::Error> {
         let mut moved = None;

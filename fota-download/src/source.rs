@@ -33,6 +33,9 @@ pub trait Source {
         0
     }
 
+    /// Closes what is open, the connection for instance. `open` works afterwards.
+    fn close(&mut self) {}
+
     /// Does what `call` says, by the functions above. [`download`](crate::download()) calls no other, because one
     /// place that waits is less code than two; a source may do all its work here for the same reason.
     async fn call(&mut self, call: Call<'_>) -> Result<(), Self::Error> {
@@ -95,6 +98,9 @@ impl<S: Source> Source for &mut S {
     }
     fn paid(&self) -> u32 {
         S::paid(self)
+    }
+    fn close(&mut self) {
+        S::close(self);
     }
     fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
         S::call(self, call)

@@ -9,10 +9,10 @@ set -euo pipefail
 limits='
 writer   4860  2600
 session  8060  8192
-http    16440 12288
-fota    20320 14336
-coap    16600 12288
-coap-source  7280  6144
+http    16480 12288
+fota    21080 14336
+coap    16640 12288
+coap-source  7340  6144
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144

@@ -35,6 +35,9 @@ pub struct FlakySource<'f> {
     left: usize,
     given: usize,
     opened: usize,
+    closed: usize,
+    /// How many breaks are silence instead.
+    silences: usize,
 }
 
 impl<'f> FlakySource<'f> {
@@ -52,6 +55,8 @@ impl<'f> FlakySource<'f> {
             left: usize::MAX,
             given: 0,
             opened: 0,
+            closed: 0,
+            silences: 0,
         }
     }
 
@@ -90,6 +95,13 @@ impl<'f> FlakySource<'f> {
         self
     }
 
+    /// The first connections that break don't: nothing comes over them any more, and nobody says why.
+    #[must_use]
+    pub fn silent(mut self, times: usize) -> Self {
+        self.silences = times;
+        self
+    }
+
     /// A server that does not name versions of its files.
     #[must_use]
     pub fn without_tags(mut self) -> Self {
@@ -105,6 +117,11 @@ impl<'f> FlakySource<'f> {
     /// How often it was opened.
     pub fn opened(&self) -> usize {
         self.opened
+    }
+
+    /// How often it was closed by who reads.
+    pub fn closed(&self) -> usize {
+        self.closed
     }
 }
 
@@ -131,6 +148,10 @@ impl Source for FlakySource<'_> {
         let piece = self.random.usize(self.pieces.clone());
         let count = rest.len().min(buf.len()).min(piece).min(self.left);
         if count == 0 {
+            if let Some(fewer) = self.silences.checked_sub(1) {
+                self.silences = fewer;
+                return core::future::pending().await;
+            }
             return Err(Broken);
         }
         buf[..count].copy_from_slice(&rest[..count]);
@@ -138,6 +159,14 @@ impl Source for FlakySource<'_> {
         self.left -= count;
         self.given += count;
         Ok(count)
+    }
+
+    fn paid(&self) -> u32 {
+        self.given as u32
+    }
+
+    fn close(&mut self) {
+        self.closed += 1;
     }
 }
 

@@ -1,6 +1,7 @@
 //! One update by one call: how it goes, how it is held and ended, and that it ends well in one case only.
 
 use std::cell::Cell;
+use std::future::Future as _;
 
 use dfu_target::session::SessionError;
 use dfu_target::{Applied, Digest, ImageId, ImageKind};
@@ -31,7 +32,13 @@ fn sha256(bytes: &[u8]) -> Digest {
 type Ended = Result<Finished, String>;
 
 /// One call, on a device that has just started; its end in words, and the events.
-fn call(
+fn call(device: &Small, source: &mut FlakySource<'_>, job: &Job, control: &Control, on: impl FnMut(Event)) -> Ended {
+    call_by(&Timeline::default(), device, source, job, control, on)
+}
+
+/// The same, by this clock.
+fn call_by(
+    time: &Timeline,
     device: &Small,
     source: &mut FlakySource<'_>,
     job: &Job,
@@ -40,8 +47,7 @@ fn call(
 ) -> Ended {
     let mut shared = device.share();
     let (_, target, log) = device.open(&mut shared);
-    let mut clock = Timeline::default();
-    let time = clock.clone();
+    let mut clock = time.clone();
     let (mut a, mut b) = ([0; 512], [0; 512]);
     time.run(fota(source, target, log, job, control, &mut clock, [&mut a, &mut b], &mut on))
         .map_err(|error| error.to_string())
@@ -193,6 +199,99 @@ fn cancelling_ends_even_a_long_wait_and_a_later_call_goes_on() {
     control.resume();
     let _ = call(&device, &mut source, &job, &control, |_| ()).unwrap();
     assert!(source.given() - given < 7000, "what was there was not fetched again");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_opened_anew_and_ends_it_if_that_does_not_help() {
+    let image = image();
+    let (first, time) = (device(), Timeline::default());
+    let job = Job::of(sha256(&image)).silence(30_000);
+    let mut source = FlakySource::new(&image).breaks_after(4000..=4000).silent(1);
+    let mut paid = 0;
+    let done = call_by(&time, &first, &mut source, &job, &Control::new(), |event| {
+        if let Event::Receiving(report) = event {
+            paid = report.paid;
+        }
+    });
+    assert_eq!(done.unwrap().digest, sha256(&image));
+    assert!((30..40).contains(&time.now().as_secs()), "{:?}", time.now());
+    assert_eq!(paid as usize, source.given(), "what was fetched twice is paid twice");
+    // As often as the back-off allows, and not for ever.
+    let (second, time) = (device(), Timeline::default());
+    let mut source = FlakySource::new(&image).breaks_after(0..=0).silent(usize::MAX);
+    let job = job.backoff(Backoff::new().attempts(3));
+    let text = call_by(&time, &second, &mut source, &job, &Control::new(), |_| ()).unwrap_err();
+    assert!(text.contains("the server says nothing"), "{text}");
+    assert_eq!(source.opened(), 4, "three times again");
+}
+
+#[test]
+fn the_deadline_ends_it_wherever_it_waits_and_a_later_call_goes_on() {
+    let image = image();
+    let job = Job::of(sha256(&image)).save_every(1024).deadline(20_000);
+    let silent = FlakySource::new(&image).breaks_after(4000..=4000).silent(1);
+    let broken = FlakySource::new(&image).breaks_after(4000..=4000);
+    let patient = Backoff::new().first_ms(1_000_000);
+    for (mut source, job, pauses) in [
+        (silent, job.clone(), false),
+        (broken, job.clone().backoff(patient), false),
+        (FlakySource::new(&image), job, true),
+    ] {
+        let (device, time, control) = (device(), Timeline::default(), Control::new());
+        let text = call_by(&time, &device, &mut source, &job, &control, |event| {
+            if matches!(event, Event::Receiving(report) if pauses && report.offset > 3000) {
+                control.pause();
+            }
+        });
+        assert_eq!(text.unwrap_err(), "the update was not there by its deadline");
+        assert!((20_000..20_200).contains(&time.now().as_millis()), "{:?}", time.now());
+        assert_eq!(source.closed(), 1, "what nobody reads is not kept open");
+        let given = source.given();
+        control.resume();
+        let job = job.deadline(u32::MAX).backoff(Backoff::new());
+        let _ = call(&device, &mut source, &job, &control, |_| ()).unwrap();
+        assert!(source.given() - given < 7000, "what was there was not fetched again");
+    }
+}
+
+#[test]
+fn a_clock_that_does_not_wait_does_no_harm() {
+    #[derive(Clone)]
+    struct Blocking;
+    impl embedded_hal_async::delay::DelayNs for Blocking {
+        async fn delay_ns(&mut self, _: u32) {}
+    }
+    let (image, device, control, mut clock) = (image(), device(), Control::new(), Blocking);
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    let mut source = FlakySource::new(&image).breaks_after(4000..=4000);
+    let job = Job::of(sha256(&image));
+    let update = fota(&mut source, target, log, &job, &control, &mut clock, [&mut a, &mut b], |_| ());
+    assert_eq!(dfu_target::blocking::block_on(update).unwrap().digest, sha256(&image));
+}
+
+#[test]
+fn cancelling_does_not_wait_for_a_server_that_says_nothing() {
+    let (image, device, time, control) = (image(), device(), Timeline::default(), Control::new());
+    let mut source = FlakySource::new(&image).breaks_after(4000..=4000).silent(1);
+    let job = Job::of(sha256(&image));
+    let cancels = async {
+        time.sleep(std::time::Duration::from_secs(5)).await;
+        control.cancel();
+    };
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let mut clock = time.clone();
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    let update = fota(&mut source, target, log, &job, &control, &mut clock, [&mut a, &mut b], |_| ());
+    let (mut cancels, mut update) = (std::pin::pin!(cancels), std::pin::pin!(update));
+    let ended = time.run(std::future::poll_fn(|context| {
+        let _ = cancels.as_mut().poll(context);
+        update.as_mut().poll(context)
+    }));
+    assert_eq!(ended.unwrap_err(), FotaError::Cancelled);
+    assert!(time.now().as_millis() <= 5100, "{:?}", time.now());
 }
 
 #[test]

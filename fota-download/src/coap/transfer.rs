@@ -175,6 +175,11 @@ impl<'b> Transfer<'b> {
         Some(self.next)
     }
 
+    /// The socket was closed.
+    pub(super) fn closed(&mut self) {
+        self.next = Next::Begin;
+    }
+
     /// Ends a call that fails, and says why.
     pub(super) fn end(&mut self) -> Fault {
         self.next = Next::Begin;

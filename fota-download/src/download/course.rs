@@ -56,13 +56,14 @@ impl Course {
     }
 
     /// Looks at the session before the next step.
-    pub(super) fn report<T: DfuTarget, P: ProgressStore>(&mut self, session: &Session<'_, T, P>) -> Report {
+    pub(super) fn report<T: DfuTarget, P: ProgressStore>(&mut self, session: &Session<'_, T, P>, paid: u32) -> Report {
         let step = match self.work {
             Work::Wait => Step::Wait { attempt: self.patience.attempt(), ms: self.pause },
             Work::Open | Work::Resume => Step::Open,
             Work::Read | Work::Write => Step::Receive,
         };
-        let report = Report { step, offset: session.offset(), durable: session.durable(), size: session.size() };
+        let (offset, durable, size, kind) = (session.offset(), session.durable(), session.size(), session.kind());
+        let report = Report { step, offset, durable, size, kind, paid };
         self.patience.came(report.offset);
         self.room = report.size.map_or(u32::MAX, |size| size.saturating_sub(report.offset));
         self.offset = report.offset;

@@ -46,7 +46,7 @@ where
     let mut ahead = None;
     loop {
         if course.work != Work::Write {
-            let wanted = observer(course.report(session)).is_continue();
+            let wanted = observer(course.report(session, source.paid())).is_continue();
             if course.is_done() {
                 return Ok(());
             }

@@ -2,9 +2,8 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use embedded_hal_async::delay::DelayNs;
-
-/// Holds an update, lets it go on, or ends it, from another task or an interrupt.
+/// Holds an update, lets it go on, or ends it, from another task or an interrupt. The update looks at it before each
+/// step, and ten times a second where it waits for the network or in a pause.
 #[derive(Debug, Default)]
 pub struct Control(AtomicU8);
 
@@ -17,26 +16,23 @@ pub(super) enum Wish {
     Cancel = 2,
 }
 
-/// How often a paused update looks whether it may go on, in milliseconds.
-pub(super) const LOOK_MS: u32 = 100;
-
 impl Control {
     /// An update under it runs.
     pub const fn new() -> Self {
         Self(AtomicU8::new(Wish::Run as u8))
     }
 
-    /// Holds the update before its next step, or amid a pause after a failure. What is stored stays.
+    /// Holds the update. What is stored stays; the connection is closed.
     pub fn pause(&self) {
         self.wish_for(Wish::Pause);
     }
 
-    /// Lets a paused update go on, within a tenth of a second; and one that was cancelled begin anew.
+    /// Lets a paused update go on; and one that was cancelled begin anew.
     pub fn resume(&self) {
         self.wish_for(Wish::Run);
     }
 
-    /// Ends the update before its next step. What is stored stays.
+    /// Ends the update. What is stored stays.
     pub fn cancel(&self) {
         self.wish_for(Wish::Cancel);
     }
@@ -50,27 +46,6 @@ impl Control {
             0 => Wish::Run,
             1 => Wish::Pause,
             _ => Wish::Cancel,
-        }
-    }
-}
-
-/// A clock that ends a pause as soon as something else is wanted.
-pub(super) struct Watched<'c, D> {
-    pub(super) clock: &'c mut D,
-    pub(super) control: &'c Control,
-}
-
-impl<D: DelayNs> DelayNs for Watched<'_, D> {
-    async fn delay_ns(&mut self, ns: u32) {
-        self.clock.delay_ns(ns).await;
-    }
-
-    async fn delay_ms(&mut self, ms: u32) {
-        let mut left = ms;
-        while left > 0 && self.control.wish() == Wish::Run {
-            let slice = left.min(LOOK_MS);
-            self.clock.delay_ms(slice).await;
-            left = left.saturating_sub(slice);
         }
     }
 }

@@ -4,6 +4,7 @@ use core::fmt;
 
 use dfu_target::session::SessionError;
 
+use super::watch::Unanswered;
 use crate::download::DownloadError;
 
 /// Why [`fota`](super::fota) did not come to its end. What is stored stays: the same job goes on with it.
@@ -23,8 +24,27 @@ pub enum FotaError<S, T> {
     /// This very image was applied before and is not what runs: it came back. It is not applied again unless the job
     /// says so.
     Attempted,
+    /// The source said nothing for longer than the job bears, and too often in a row.
+    Silent,
+    /// The job's deadline is over.
+    Deadline,
     /// [`Control::cancel`](super::Control::cancel) ended it.
     Cancelled,
+}
+
+impl<S, T> From<DownloadError<Unanswered<S>, T>> for FotaError<S, T> {
+    fn from(error: DownloadError<Unanswered<S>, T>) -> Self {
+        Self::Download(match error {
+            DownloadError::Source(Unanswered::Source(error)) => DownloadError::Source(error),
+            DownloadError::Source(Unanswered::Silent) => return Self::Silent,
+            DownloadError::Source(Unanswered::Unwanted) | DownloadError::Cancelled => return Self::Cancelled,
+            DownloadError::Session(error) => DownloadError::Session(error),
+            DownloadError::Empty => DownloadError::Empty,
+            DownloadError::NoLength => DownloadError::NoLength,
+            DownloadError::Ended { have } => DownloadError::Ended { have },
+            DownloadError::Unsettled => DownloadError::Unsettled,
+        })
+    }
 }
 
 impl<S: fmt::Display, T: fmt::Display> fmt::Display for FotaError<S, T> {
@@ -34,6 +54,8 @@ impl<S: fmt::Display, T: fmt::Display> fmt::Display for FotaError<S, T> {
             Self::Session(error) => error.fmt(f),
             Self::TooLarge { size } => write!(f, "the file has {size} bytes, more than are allowed"),
             Self::Attempted => f.write_str("this image was applied before and came back: it is not applied again"),
+            Self::Silent => f.write_str("the server says nothing, however often it is asked"),
+            Self::Deadline => f.write_str("the update was not there by its deadline"),
             Self::Cancelled => f.write_str("the update was cancelled"),
         }
     }

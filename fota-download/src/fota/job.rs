@@ -16,6 +16,8 @@ pub struct Job {
     save_every: Option<u32>,
     pub(super) backoff: Backoff,
     pub(super) again: bool,
+    pub(super) deadline: u32,
+    pub(super) silence: u32,
 }
 
 impl Job {
@@ -31,6 +33,8 @@ impl Job {
             save_every: None,
             backoff: Backoff::new(),
             again: false,
+            deadline: u32::MAX,
+            silence: 120_000,
         }
     }
 
@@ -72,6 +76,18 @@ impl Job {
     /// How often, and after what pauses, it is tried again.
     pub const fn backoff(self, backoff: Backoff) -> Self {
         Self { backoff, ..self }
+    }
+
+    /// Ends the update after so many milliseconds, pauses included, if not all bytes came until then: within a tenth of
+    /// a second, or when the flash has done what it is at. What is stored stays.
+    pub const fn deadline(self, ms: u32) -> Self {
+        Self { deadline: ms, ..self }
+    }
+
+    /// Takes a source that says nothing for so many milliseconds for lost, and opens it anew: 120,000 without. The
+    /// answer to `open`, name service and TLS included, has to come within them, too.
+    pub const fn silence(self, ms: u32) -> Self {
+        Self { silence: ms, ..self }
     }
 
     /// Applies an image again that ran and came back.

@@ -227,6 +227,11 @@ impl<'b> Exchange<'b> {
         if self.tls { self.piece.into() } else { 0 }
     }
 
+    /// The connection was closed.
+    pub(super) fn closed(&mut self) {
+        self.next = Next::Begin;
+    }
+
     /// Ends a call that fails, and says why. That is kept until here, because a `Result` with it is more code in each
     /// place that it passes.
     pub(super) fn end(&mut self) -> Fault {

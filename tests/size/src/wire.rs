@@ -101,6 +101,7 @@ impl Datagram for Wire {
 }
 
 /// A clock that stands still.
+#[derive(Clone, Copy)]
 pub struct Clock;
 
 impl DelayNs for Clock {
