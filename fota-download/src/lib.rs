@@ -14,6 +14,7 @@ mod fmt;
 mod fota;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod pair;
 mod preflight;
 pub mod source;
 
