@@ -16,6 +16,8 @@ mod fota;
 pub mod http;
 pub mod pair;
 mod preflight;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod source;
 
 #[cfg(feature = "coap")]
@@ -27,4 +29,6 @@ pub use fota::{Control, Event, Finished, FotaError, Job, fota};
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use preflight::{Offer, PreflightError, preflight};
+#[cfg(feature = "remote")]
+pub use remote::Remote;
 pub use source::{Meta, Source};
