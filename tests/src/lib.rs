@@ -9,6 +9,7 @@ pub mod image;
 pub mod modem;
 pub mod plain;
 pub mod poll;
+pub mod proxy;
 pub mod record;
 pub mod source;
 pub mod store;
