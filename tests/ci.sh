@@ -2,7 +2,7 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem fixtures readme test sweep bench
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test sweep bench
 #                        fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool, aiocoap.
@@ -48,7 +48,7 @@ sets=(
   'fota-download:http,coap'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 readme:3000 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -63,6 +63,7 @@ job_fmt() {
   run cargo fmt --all -- --check --color never
   run cargo fmt --manifest-path tests/size/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check --color never
+  run cargo fmt --manifest-path tests/dtls/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
   local script
   for script in .ci/run tests/ci.sh tests/*/*.sh; do
@@ -144,6 +145,17 @@ job_modem() {
   done
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
   run tests/libmodem/run.sh
+}
+
+# CoAP over DTLS, which takes OpenSSL's headers to be built.
+job_dtls() {
+  need_rust clippy
+  need coap-server-openssl libcoap3-bin
+  need pkg-config pkg-config
+  pkg-config --exists openssl || apt_install libssl-dev || lack "OpenSSL's headers (apt package libssl-dev)"
+  local at=(--manifest-path tests/dtls/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/dtls")
+  run cargo clippy "${locked[@]}" "${at[@]}" --all-targets -- -D warnings
+  run cargo test "${locked[@]}" "${at[@]}"
 }
 
 job_fixtures() {
