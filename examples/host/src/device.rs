@@ -1,40 +1,36 @@
 //! The firmware: what the device does each time it is powered on. Nothing in here knows that it is simulated.
 
-use core::ops::ControlFlow;
-
 use dfu_target::digest::{Digest, Sha256, SoftSha256};
 use dfu_target::flash::{Layout, Region, Shared};
-use dfu_target::session::Failed;
-use dfu_target::target::{Checked, DynDfuTarget};
-use dfu_target::{Begun, ImageId, ProgressLog, Request, Update};
+use dfu_target::target::DynDfuTarget;
+use dfu_target::{ImageId, ImageKind, ProgressLog};
 use dfu_target_mcuboot::{Config, McubootTarget, Mode, Running, RunningState, Slots};
 use embedded_hal_async::delay::DelayNs;
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
-use fota_download::{Backoff, Connect, Http, Report, Source, download};
+use fota_connectors::tokio::Net;
+use fota_download::coap::{self, Settings};
+use fota_download::{Backoff, Control, Event as Going, Job, Offer, Remote, Source, fota, preflight};
 
 use crate::map::{LOG, PRIMARY, SECONDARY};
+use crate::net::{File, Metered, Traffic};
 
 /// What the device is to run, as its management service would tell it.
 #[derive(Clone, Copy)]
-pub(crate) struct Job<'a> {
+pub(crate) struct Wanted<'a> {
     /// Where the image lies.
     pub(crate) url: &'a str,
-    /// Its digest and its size in bytes. Without them the image has to vouch for itself.
-    pub(crate) image: Option<(Digest, u32)>,
+    /// Its digest. Without it the image has to vouch for itself.
+    pub(crate) digest: Option<Digest>,
+    /// How many blocks may be on their way at a time, over CoAP.
+    pub(crate) window: u8,
 }
 
 /// What the device says on its console.
 pub(crate) enum Event {
     /// The bootloader started this application, in this state.
     Runs(RunningState),
-    /// The image is wanted, from this offset on.
-    Begins(u32),
-    /// The download goes on.
-    Moves(Report),
-    /// All of the image came.
-    Received,
-    /// The image is stored, read back, and found to be the wanted one.
-    Verified(Checked),
+    /// The update goes on.
+    Goes(Going),
 }
 
 /// Why the device has nothing more to do.
@@ -51,71 +47,80 @@ pub(crate) enum Outcome {
 pub(crate) type Failure = Box<dyn core::error::Error>;
 
 /// From power-on to the next reset.
-pub(crate) async fn run<F, C>(
+pub(crate) async fn run<F: NorFlash<Error: 'static> + 'static>(
     flash: F,
-    net: &C,
-    clock: &mut impl DelayNs,
-    job: Job<'_>,
+    net: (&Net, &Traffic),
+    clock: &mut (impl DelayNs + Clone),
+    wanted: Wanted<'_>,
     tell: &mut dyn FnMut(Event),
-) -> Result<Outcome, Failure>
-where
-    F: NorFlash<Error: 'static> + 'static,
-    C: Connect,
-{
+) -> Result<Outcome, Failure> {
     let mut flash = Shared::new(flash);
     let [primary, secondary, log] = flash.split(const { &Layout::<F, 3>::new([PRIMARY, SECONDARY, LOG]) });
     let slots = const { &slots::<F>() };
+    let mut buf = [0; BUFFER];
+    let mut file = wanted.file(net, &mut buf)?;
 
     let mut running = Running::new(primary, slots)?;
     let state = running.state().await?;
     tell(Event::Runs(state));
     if state == RunningState::Trial {
         // The self-test: an application that reaches its server can be updated again.
-        Http::new(net, job.url, &mut [0; HEAD])?.open(0).await?;
+        file.open(0).await?;
         running.confirm().await?;
         return Ok(Outcome::Confirmed);
     }
 
     let active = running.active().await?;
-    let request = match job.image {
-        Some((digest, size)) if is_stored(&mut running.release(), &digest, size).await? => {
-            return Ok(Outcome::Current);
-        }
-        Some((digest, size)) => Request::of(digest).size(size),
-        None => Request::new(ImageId::named(job.url)),
+    if let Some(digest) = wanted.digest
+        && runs(&mut running.release(), &digest).await?
+    {
+        return Ok(Outcome::Current);
+    }
+    let mut job = match wanted.digest {
+        Some(digest) => Job::of(digest),
+        None => Job::new(ImageId::named(wanted.url)),
     };
+    job = job.kind(ImageKind::Mcuboot).backoff(BACKOFF).silence(SILENCE);
+    if state != RunningState::Reverted {
+        // The request may have been recorded and not written, when power failed between the two.
+        job = job.again();
+    }
     let target: Box<dyn DynDfuTarget + '_> =
         Box::new(McubootTarget::<_, _, _, 256>::new(secondary, SoftSha256::default(), slots, active)?);
-    let mut update = Update::new(target, ProgressLog::<_>::new(log), request);
-
-    let staged = match update.begin().await? {
-        Begun::Staged(staged) => staged,
-        Begun::Receiving(mut session) => {
-            tell(Event::Begins(session.offset()));
-            let (mut head, mut chunk) = ([0; HEAD], Aligned([0; CHUNK]));
-            let mut file = Http::new(net, job.url, &mut head)?;
-            download(&mut file, &mut session, BACKOFF, clock, &mut chunk.0, |report| {
-                tell(Event::Moves(report));
-                ControlFlow::Continue(())
-            })
-            .await?;
-            tell(Event::Received);
-            session.finish().await.map_err(Failed::into_error)?
-        }
-    };
-    if staged.attempted() && state == RunningState::Reverted {
-        return Err("this image ran before and did not confirm itself".into());
-    }
-
-    let checked = staged.checked();
-    let verified = match job.image {
-        Some((digest, _)) => staged.verify(&digest),
-        None => staged.verify_self(),
-    };
-    let verified = verified.map_err(Failed::into_error)?;
-    tell(Event::Verified(checked));
-    let _at_reset = verified.apply().await.map_err(Failed::into_error)?;
+    let (mut one, mut two) = (Aligned([0; CHUNK]), Aligned([0; CHUNK]));
+    let (log, control, buffers) = (ProgressLog::<_>::new(log), Control::new(), [&mut one.0[..], &mut two.0[..]]);
+    let _at_reset =
+        fota(&mut file, target, log, &job, &control, clock, buffers, |event| tell(Event::Goes(event))).await?;
     Ok(Outcome::AtReset)
+}
+
+/// Whether the device would take the file, by its first bytes.
+pub(crate) async fn probe<F: NorFlash<Error: 'static> + 'static>(
+    flash: F,
+    net: (&Net, &Traffic),
+    wanted: Wanted<'_>,
+) -> Result<Offer, Failure> {
+    let mut flash = Shared::new(flash);
+    let [primary, secondary] = flash.split(const { &Layout::<F, 2>::new([PRIMARY, SECONDARY]) });
+    let slots = const { &slots::<F>() };
+    let active = Running::new(primary, slots)?.active().await?;
+    let mut target = McubootTarget::<_, _, _, 256>::new(secondary, SoftSha256::default(), slots, active)?;
+    Ok(preflight(&mut wanted.file(net, &mut [0; BUFFER])?, &mut target, 0).await?)
+}
+
+impl<'a> Wanted<'a> {
+    fn file<'b>(
+        &self,
+        (net, traffic): (&'b Net, &'b Traffic),
+        buf: &'b mut [u8],
+    ) -> Result<Metered<'b, File<'b, 'b>>, Failure>
+    where
+        'a: 'b,
+    {
+        // On a device, from the hardware.
+        let settings = Settings::new(fastrand::u64(..)).window(self.window);
+        Ok(Metered::new(Remote::new(net, net, self.url, settings, buf)?, traffic))
+    }
 }
 
 /// What the bootloader made of the application that runs.
@@ -125,20 +130,27 @@ pub(crate) async fn state<F: NorFlash<Error: 'static> + 'static>(flash: F) -> Re
     Ok(Running::new(primary, const { &slots::<F>() })?.state().await?)
 }
 
-/// Whether the region begins with the image of this digest and size.
-async fn is_stored<F: NorFlash<Error: 'static>>(
-    region: &mut Region<'_, F>,
-    digest: &Digest,
-    size: u32,
-) -> Result<bool, Failure> {
-    if size == 0 || size > region.size() {
+/// Whether the slot begins with the file of this digest, which ends behind the image's TLVs.
+async fn runs<F: NorFlash<Error: 'static>>(slot: &mut Region<'_, F>, digest: &Digest) -> Result<bool, Failure> {
+    let mut words = [0; 16];
+    slot.read(0, &mut words).await?;
+    let half = |at: usize| u32::from(u16::from_le_bytes([words[at], words[at + 1]]));
+    let body = u32::from_le_bytes([words[12], words[13], words[14], words[15]]);
+    let Some(tlvs) = body.checked_add(half(8) + half(10)).filter(|tlvs| *tlvs < slot.size() - 4) else {
+        return Ok(false);
+    };
+    let mut info = [0; 4];
+    slot.read(tlvs, &mut info).await?;
+    let size = tlvs + u32::from(u16::from_le_bytes([info[2], info[3]]));
+    if size > slot.size() {
         return Ok(false);
     }
     let mut engine = SoftSha256::default();
     let mut buffer = [0; 256];
     for at in (0..size).step_by(buffer.len()) {
-        region.read(at, &mut buffer).await?;
-        engine.update(&buffer[..buffer.len().min((size - at) as usize)]);
+        let piece = buffer.len().min((size - at) as usize);
+        slot.read(at, &mut buffer[..piece]).await?;
+        engine.update(&buffer[..piece]);
     }
     Ok(engine.finish() == *digest)
 }
@@ -152,9 +164,10 @@ const fn slots<F: NorFlash>() -> Slots {
 #[repr(align(4))]
 struct Aligned([u8; CHUNK]);
 
-/// What is received and written at once, in bytes.
+/// What is received and written at once, in bytes; and as much is received ahead.
 pub(crate) const CHUNK: usize = 1024;
-/// For a request or the head of an answer, in bytes.
-pub(crate) const HEAD: usize = 1024;
+/// For a request, the head of an answer, blocks before their turn, in bytes.
+pub(crate) const BUFFER: usize = coap::space(1024, coap::MAX_WINDOW);
 /// Short enough for someone who waits at a desk.
 const BACKOFF: Backoff = Backoff::new().attempts(3).first_ms(250);
+const SILENCE: u32 = 10_000;

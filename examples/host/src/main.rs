@@ -22,8 +22,12 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use fota_download::Http;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use dfu_target::Digest;
+use fota_connectors::tokio::Net;
+use fota_download::Remote;
+use fota_download::coap::{MAX_WINDOW, Settings};
 
 use crate::console::Console;
 use crate::inspect::Inspect;
@@ -32,7 +36,7 @@ use crate::modem::Modem;
 use crate::slots::{Confirm, Show, Stage, Withdraw};
 use crate::story::{End, Story};
 
-/// Updates a simulated nRF9160 over real HTTP, with a power cut on the way, and checks that all went as promised.
+/// Updates a simulated nRF9160 from a real server, with a power cut on the way, and checks that all went as promised.
 ///
 /// Without options: serves an image of about 300 KiB that imgtool signed, downloads it into the device's flash,
 /// cuts the power at 60 %, goes on after the reset, verifies, swaps and confirms. The commands do other things.
@@ -44,9 +48,19 @@ struct Options {
     /// Serve this image instead of the one that is built in
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     image: Option<PathBuf>,
-    /// Serve nothing, and download from a server of yours; the image is then checked by its own hash
+    /// Serve nothing, and download from a server of yours, by http, https or coap. The image is then checked by its own
+    /// hash, unless --digest says more
     #[arg(long, value_parser = url)]
     url: Option<String>,
+    /// Take the file with this SHA-256 and no other
+    #[arg(long, value_name = "HEX", requires = "url", value_parser = digest)]
+    digest: Option<Digest>,
+    /// Have so many blocks on their way at a time, over CoAP
+    #[arg(long, value_name = "NUMBER", requires = "url", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_WINDOW)))]
+    window: u8,
+    /// Fetch the first bytes alone, and say whether the device would take the file and what it costs
+    #[arg(long, requires = "url", conflicts_with = "cut_at")]
+    probe: bool,
     /// Trust these certificate authorities, a PEM file, for an `https` URL
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<PathBuf>,
@@ -94,6 +108,11 @@ fn main() -> ExitCode {
     if let Some(command) = &options.command {
         return command.run();
     }
+    let secure = options.url.as_ref().is_some_and(|url| url.starts_with("https:") || url.starts_with("coaps"));
+    if secure && options.ca.is_none() {
+        let text = "a URL with TLS needs --ca <FILE>, which says whom to trust";
+        Options::command().error(ErrorKind::MissingRequiredArgument, text).exit();
+    }
     let console = Console::new(options.json);
     let mut story = Story::new(&options, &console);
     let end = story.play();
@@ -105,7 +124,7 @@ fn main() -> ExitCode {
         facts.print(&console);
     }
     match end {
-        Ok(End::Done | End::Current) => ExitCode::SUCCESS,
+        Ok(End::Done | End::Current | End::Offered) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::from(3),
         Ok(End::Broken) => ExitCode::FAILURE,
         Err(error) => {
@@ -153,6 +172,24 @@ fn cut_at(text: &str) -> Result<CutAt, String> {
     }
 }
 
-fn url(text: &str) -> Result<String, fota_download::http::UrlError> {
-    Http::new(&net::Tcp::default(), text, &mut [0; device::HEAD]).map(|_| text.to_owned())
+fn url(text: &str) -> Result<String, String> {
+    let (net, mut buf) = (Net::new(), [0; device::BUFFER]);
+    if text.starts_with("coaps:") {
+        return Err("coaps needs DTLS, which this tool does not have".into());
+    }
+    let file = Remote::new(&net, &net, text, Settings::new(0), &mut buf);
+    file.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    let digits = || "not a SHA-256: 64 hexadecimal digits".to_owned();
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(digits());
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| digits())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| digits())?;
+    }
+    Ok(Digest(digest))
 }

@@ -8,15 +8,16 @@ use dfu_target::Digest;
 use dfu_target::digest::{Sha256, SoftSha256};
 use dfu_target_mcuboot::RunningState;
 use dfu_testkit::boot::{Boot, Running};
+use fota_connectors::tokio::{Delay, Net};
 use hyper::body::Bytes;
 use indicatif::HumanCount;
 
 use crate::Options;
 use crate::board::{Board, Flash};
 use crate::console::Console;
-use crate::device::{self, CHUNK, Job, Outcome};
+use crate::device::{self, CHUNK, Outcome, Wanted};
 use crate::map::{FOREIGN, PAGE, PRIMARY, SECONDARY, bytes};
-use crate::net::{Clock, Tcp};
+use crate::net::{Traffic, net};
 use crate::server::Server;
 use crate::summary::{Facts, File};
 use crate::watch::{Watch, says, version};
@@ -30,6 +31,8 @@ pub(crate) enum End {
     Broken,
     /// The device ran the image before.
     Current,
+    /// It would take it.
+    Offered,
     /// Power was cut, and the flash is kept in its file.
     Cut,
 }
@@ -38,20 +41,22 @@ pub(crate) enum End {
 pub(crate) struct Story<'a> {
     options: &'a Options,
     console: &'a Console,
-    tcp: Tcp,
+    net: Net,
+    traffic: Traffic,
     facts: Facts,
     began: Instant,
 }
 
 impl<'a> Story<'a> {
     pub(crate) fn new(options: &'a Options, console: &'a Console) -> Self {
-        Self { options, console, tcp: Tcp::default(), facts: Facts::default(), began: Instant::now() }
+        let (net, traffic, facts) = (Net::new(), Traffic::default(), Facts::default());
+        Self { options, console, net, traffic, facts, began: Instant::now() }
     }
 
     /// All of it.
     pub(crate) fn play(&mut self) -> anyhow::Result<End> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        self.tcp = Tcp::new(self.options.ca.as_deref(), self.options.tls_record)?;
+        self.net = net(self.options.ca.as_deref(), self.options.tls_record)?;
         let board = Board::open(self.options.flash.as_deref(), self.options.seed, APP_V1)?;
         tokio::task::LocalSet::new().block_on(&runtime, self.serve(&board))
     }
@@ -62,11 +67,13 @@ impl<'a> Story<'a> {
             Ok(End::Done) => "done",
             Ok(End::Broken) => "broken",
             Ok(End::Current) => "current",
+            Ok(End::Offered) => "offered",
             Ok(End::Cut) => "cut",
             Err(_) => "failed",
         };
         self.facts.error = end.as_ref().err().map(|error| format!("{error:#}"));
-        self.facts.received = self.tcp.received();
+        self.facts.fetched = self.traffic.fetched.get();
+        self.facts.paid = self.traffic.paid.get();
         self.facts.real_ms = self.began.elapsed().as_millis() as u64;
         self.facts
     }
@@ -76,6 +83,9 @@ impl<'a> Story<'a> {
         if let Some(url) = &self.options.url {
             self.facts.url.clone_from(url);
             self.console.line("server", url);
+            if self.options.probe {
+                return self.probe(board, url).await;
+            }
             return self.update(board, url, None).await;
         }
         let (name, image) = match &self.options.image {
@@ -100,6 +110,24 @@ impl<'a> Story<'a> {
         end
     }
 
+    /// Asks whether the device would take what is there.
+    async fn probe(&mut self, board: &Rc<Board>, url: &str) -> anyhow::Result<End> {
+        let running = self.booted(&board.boot()?, false)?;
+        self.console.line("boot", format_args!("{} runs", version(&running)));
+        let wanted = self.wanted(url, None);
+        let offer = device::probe(Flash(board.clone()), (&self.net, &self.traffic), wanted).await;
+        let offer = offer.map_err(|error| anyhow!("{url}: {error}"))?;
+        let size = offer.size.map_or("an unknown number of".to_owned(), |size| HumanCount(size.into()).to_string());
+        self.console.line("offer", format_args!("{}: the device would take it, for {size} bytes", offer.kind));
+        self.facts.size = offer.size.unwrap_or(0);
+        self.facts.kind = Some(offer.kind.to_string());
+        Ok(End::Offered)
+    }
+
+    fn wanted<'u>(&self, url: &'u str, digest: Option<Digest>) -> Wanted<'u> {
+        Wanted { url, digest: digest.or(self.options.digest), window: self.options.window }
+    }
+
     /// Lets the device live until it is up to date.
     async fn update(&mut self, board: &Rc<Board>, url: &str, image: Option<(&[u8], Digest)>) -> anyhow::Result<End> {
         let end = self.lives(board, url, image).await;
@@ -111,7 +139,7 @@ impl<'a> Story<'a> {
     }
 
     async fn lives(&mut self, board: &Rc<Board>, url: &str, image: Option<(&[u8], Digest)>) -> anyhow::Result<End> {
-        let job = Job { url, image: image.map(|(image, digest)| (digest, image.len() as u32)) };
+        let wanted = self.wanted(url, image.map(|(_, digest)| digest));
         let before = board.flash().bytes().to_vec();
         let mut old = None;
         let mut swapping = false;
@@ -119,13 +147,20 @@ impl<'a> Story<'a> {
             let boot = board.boot()?;
             let running = self.booted(&boot, swapping)?;
             let old = *old.get_or_insert(running);
-            let mut watch =
-                Watch { options: self.options, console: self.console, board, boot: &boot, facts: &mut self.facts };
+            let mut watch = Watch {
+                options: self.options,
+                console: self.console,
+                board,
+                boot: &boot,
+                facts: &mut self.facts,
+                knows: wanted.digest.is_some(),
+                began: None,
+            };
             let mut tell = |event| watch.hear(event);
-            let life = board.run(device::run(Flash(board.clone()), &self.tcp, &mut Clock, job, &mut tell)).await;
-            if !swapping {
-                self.facts.fetched += self.tcp.take_bodies();
-            }
+            let net = (&self.net, &self.traffic);
+            let life = board.run(device::run(Flash(board.clone()), net, &mut Delay, wanted, &mut tell)).await;
+            watch.pause();
+            self.facts.fetched = self.traffic.fetched.get();
             match life {
                 None => {
                     let Some(cut) = &mut self.facts.cut else { bail!("the power failed by itself") };
@@ -190,7 +225,7 @@ impl<'a> Story<'a> {
         let stored = bytes(before, SECONDARY).iter().zip(image.unwrap_or(&[])).take_while(|(a, b)| a == b).count();
         facts.fetched_twice = (facts.fetched + stored as u64).checked_sub(size as u64);
 
-        let most = u64::from(PAGE) + CHUNK as u64;
+        let most = u64::from(PAGE) + 2 * CHUNK as u64;
         if let Some(cut) = &facts.cut {
             let (happened, percent) = (cut.happened, cut.percent);
             facts.promise(happened, format!("the power failed at {percent:.1} % of the image"));

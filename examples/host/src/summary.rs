@@ -11,7 +11,7 @@ use crate::map::{self, REGIONS, range};
 /// Everything worth knowing at the end, as `--json` gives it.
 #[derive(Default, Serialize)]
 pub(crate) struct Facts {
-    /// `done`, `current`, `cut`, `broken` or `failed`.
+    /// `done`, `current`, `offered`, `cut`, `broken` or `failed`.
     pub(crate) result: &'static str,
     pub(crate) error: Option<String>,
     pub(crate) url: String,
@@ -19,12 +19,17 @@ pub(crate) struct Facts {
     pub(crate) image: Option<File>,
     /// The image's size in bytes, as the server says; 0 before it does.
     pub(crate) size: u32,
+    /// What it is, as a probe found it.
+    pub(crate) kind: Option<String>,
     /// Bytes of the image that came, all attempts together.
     pub(crate) fetched: u64,
     /// How many of them came twice, those of an earlier process included.
     pub(crate) fetched_twice: Option<u64>,
-    /// All bytes that came, heads of answers and the self-test included.
-    pub(crate) received: u64,
+    /// All bytes that went to and came from the server, requests, heads of answers and the self-test included; what TLS
+    /// adds is not.
+    pub(crate) paid: u64,
+    /// The time from the first request to the last byte, in microseconds.
+    pub(crate) download_us: u64,
     /// The server's status codes.
     pub(crate) answers: Vec<u16>,
     pub(crate) cut: Option<Cut>,
@@ -124,6 +129,10 @@ impl Facts {
         let answers = if answers.is_empty() { String::new() } else { format!(", answers {}", answers.join(" ")) };
         let text = format!("{fetched} bytes for an image of {size} ({percent:.1} %){answers}");
         console.write(format_args!("{}    {text}", head("fetched")));
+        let speed = self.fetched * 1000 / self.download_us.max(1);
+        let paid = HumanCount(self.paid);
+        let text = format!("{paid} bytes there and back, self-test included; {} KB/s", HumanCount(speed));
+        console.write(format_args!("{}       {text}", head("paid")));
         let (flash, real) = (self.flash_ms as f64 / 1000.0, self.real_ms as f64 / 1000.0);
         console.write(format_args!("{}       {flash:.1} s of flash work on the chip, {real:.2} s here", head("time")));
         let Device { version, state } = &self.device;

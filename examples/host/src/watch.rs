@@ -1,9 +1,11 @@
 //! The eye on the device: what it says, and the moment its power is to fail.
 
+use std::time::Instant;
+
 use dfu_target_mcuboot::RunningState;
 use dfu_testkit::boot::{Boot, Running, SwapType};
 use dfu_testkit::flash::Tear;
-use fota_download::Step;
+use fota_download::{Event as Going, Report, Step};
 use indicatif::HumanCount;
 
 use crate::board::Board;
@@ -20,6 +22,10 @@ pub(crate) struct Watch<'a> {
     pub(crate) board: &'a Board,
     pub(crate) boot: &'a Boot,
     pub(crate) facts: &'a mut Facts,
+    /// The digest is known beforehand.
+    pub(crate) knows: bool,
+    /// When the download began.
+    pub(crate) began: Option<Instant>,
 }
 
 impl Watch<'_> {
@@ -35,39 +41,51 @@ impl Watch<'_> {
                 };
                 self.console.line("boot", format_args!("{swap}{} runs, {}", self.facts.device.version, says(state)));
             }
-            Event::Begins(0) => {}
-            Event::Begins(offset) => {
-                self.facts.resumed_at = Some(offset);
-                self.console.line(
-                    "resume",
-                    format_args!("from byte {}; what comes before is on the flash", HumanCount(offset.into())),
-                );
+            Event::Goes(Going::Verifying) => {
+                self.pause();
+                self.console.progress(self.facts.size, self.facts.size);
             }
-            Event::Moves(report) => {
-                if let Step::Wait { attempt, ms } = report.step {
-                    self.console.line("retry", format_args!("attempt {attempt} failed, the next one is in {ms} ms"));
-                }
-                let Some(size) = report.size else { return };
-                if report.step == Step::Receive {
-                    self.console.progress(report.offset, size);
-                }
-                self.facts.size = size;
-                let default = if self.options.flash.is_some() { CutAt::Never } else { CutAt::Percent(60) };
-                if let CutAt::Percent(percent) = self.options.cut_at.unwrap_or(default)
-                    && self.facts.cut.is_none()
-                {
-                    let (cut, tear) = choose_cut(percent, size, self.options.seed);
-                    self.board.plan_cut(cut.address, tear);
-                    self.facts.cut = Some(cut);
-                }
-            }
-            Event::Received => self.console.progress(self.facts.size, self.facts.size),
-            Event::Verified(checked) => {
-                let known =
-                    if self.facts.image.is_some() { "its SHA-256 is the wanted one" } else { "its own hash is right" };
-                let digest = checked.digest.to_string();
+            Event::Goes(Going::Verified(digest)) => {
+                let known = if self.knows { "its SHA-256 is the wanted one" } else { "its own hash is right" };
+                let digest = digest.to_string();
                 self.console.line("verify", format_args!("read back from flash, {known}: {}…", &digest[..16]));
             }
+            Event::Goes(Going::Opening(report) | Going::Receiving(report) | Going::Waiting(report)) => {
+                self.moves(report);
+            }
+            Event::Goes(_) => {}
+        }
+    }
+
+    /// The download ended, or the device's life.
+    pub(crate) fn pause(&mut self) {
+        self.facts.download_us += self.began.take().map_or(0, |began| began.elapsed().as_micros() as u64);
+    }
+
+    fn moves(&mut self, report: Report) {
+        if self.began.is_none() {
+            self.began = Some(Instant::now());
+            if report.offset > 0 {
+                self.facts.resumed_at = Some(report.offset);
+                let offset = HumanCount(report.offset.into());
+                self.console.line("resume", format_args!("from byte {offset}; what comes before is on the flash"));
+            }
+        }
+        if let Step::Wait { attempt, ms } = report.step {
+            self.console.line("retry", format_args!("attempt {attempt} failed, the next one is in {ms} ms"));
+        }
+        let Some(size) = report.size else { return };
+        if report.step == Step::Receive {
+            self.console.progress(report.offset, size);
+        }
+        self.facts.size = size;
+        let default = if self.options.flash.is_some() { CutAt::Never } else { CutAt::Percent(60) };
+        if let CutAt::Percent(percent) = self.options.cut_at.unwrap_or(default)
+            && self.facts.cut.is_none()
+        {
+            let (cut, tear) = choose_cut(percent, size, self.options.seed);
+            self.board.plan_cut(cut.address, tear);
+            self.facts.cut = Some(cut);
         }
     }
 }

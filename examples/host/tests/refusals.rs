@@ -27,7 +27,7 @@ fn what_cannot_be_taken_is_named_and_leaves_the_flash_as_it_was() {
         (file("enc.bin", &encrypted), "enc.bin: the bootloader was not built for such an image: encrypted (AES-128)"),
         (page, "page.html: not a firmware image of any known kind"),
         (delta, "modem.bin: a modem delta update, and no target here takes one"),
-        (file("empty.bin", b""), "empty.bin: not a firmware image of any known kind"),
+        (file("empty.bin", b""), "empty.bin: the file is empty"),
         (file("short.bin", &app[..1000]), "short.bin: the image has 1000 bytes and needs"),
         (file("long.bin", &long), "long.bin: the image needs 501000 bytes, and this slot takes images of up to 421888"),
     ];
@@ -75,13 +75,20 @@ fn files_and_servers_that_are_not_there_are_named() {
 
 #[test]
 fn wrong_usage_has_a_code_of_its_own() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--cut-at", "200"], "not a percentage from 0 to 100, nor `never`"),
         (&["--cut-at", "-1"], "'-1'"),
-        (&["--url", "ftp://a.example/x"], "the URL does not begin with http://"),
+        (&["--url", "ftp://a.example/x"], "the URL begins with none of http, https, coap"),
+        (&["--url", "https://a.example/x"], "needs --ca"),
+        (&["--url", "coaps://a.example/x"], "needs DTLS"),
+        (&["--url", "coap://a.example/x#y"], "the URL has a fragment"),
+        (&["--probe"], "--url"),
+        (&["--url", "coap://a.example/x", "--window", "9"], "1..=8"),
+        (&["--url", "http://a.example/x", "--digest", "12ab"], "64 hexadecimal digits"),
+        (&["--digest", &"00".repeat(32)], "--url"),
         (&["--ca", "x.pem"], "--url"),
         (&["--url", "https://a.example/x", "--tls-record", "2303"], "--ca"),
-        (&["--url", "app.bin"], "the URL does not begin with http://"),
+        (&["--url", "app.bin"], "the URL begins with none of http, https, coap"),
         (&["--url", "http://a.example/x", "--image", "x"], "cannot be used with"),
         (&["--seed", "many"], "invalid value"),
         (&["app.bin"], "unrecognized subcommand"),
