@@ -83,6 +83,15 @@ fn files_and_their_rests((peer, port): &(Peer, u16), ranges: bool, names: bool) 
     }
     // A server that keeps connections needs one.
     assert!(if ranges { tcp.opened.get() == 1 } else { tcp.opened.get() == OFFSETS.len() });
+    if names {
+        // By `If-Range`: the server sends the other version at once, from its start and over the same connection.
+        let other = image(FILE, 2);
+        peer.put("app.bin", &other);
+        let opened = tcp.opened.get() + usize::from(!ranges);
+        let (meta, bytes) = read_all(&mut known, 4_096).unwrap();
+        assert_eq!((meta.size, meta.start, tcp.opened.get()), (Some(FILE as u32), 0, opened));
+        assert!(meta.tag != whole.tag && bytes == other);
+    }
     assert_eq!(fault(&format!("http://127.0.0.1:{port}/none.bin")), Fault::Status { code: 404, retry_after: 0 });
 }
 
