@@ -5,9 +5,12 @@
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test sweep bench
 #                        fuzz
 #
-# It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool, aiocoap.
-# What it could not get it names; the job is then left out (status 77), or fails where CI=true. `bench` and `fuzz` are
-# left out there, too.
+# It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
+# aiocoap, node-coap. What it could not get it names; the job is then left out (status 77), or fails where CI=true.
+# `bench` and `fuzz` are left out there, too.
+#
+# Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
+# http.server, libcoap, aiocoap, node-coap.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -15,6 +18,7 @@ exec </dev/null
 target=thumbv8m.main-none-eabihf
 imgtool=2.5.0
 aiocoap=0.4.17
+node_coap=1.5.0
 fuzzer=0.13.2
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
@@ -256,9 +260,16 @@ lack() {
 
 apt_install() {
   [ "$(id -u)" = 0 ] && have apt-get || return 1
-  local install=(timeout 300 apt-get install -y -qq --no-install-recommends "$@")
+  local install=(timeout 300 apt-get install -y -qq --no-install-recommends "$@") policy=/usr/sbin/policy-rc.d
   export DEBIAN_FRONTEND=noninteractive
-  "${install[@]}" >/dev/null 2>&1 || { timeout 300 apt-get update -qq >/dev/null 2>&1 && "${install[@]}" >/dev/null; }
+  (
+    # What is installed is not to be started: the tests start servers of their own.
+    if [ ! -e "$policy" ]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+    fi
+    "${install[@]}" >/dev/null 2>&1 || { timeout 300 apt-get update -qq >/dev/null 2>&1 && "${install[@]}" >/dev/null; }
+  )
 }
 
 # need COMMAND PACKAGE
@@ -334,6 +345,20 @@ need_aiocoap() {
   have aiocoap-fileserver || lack "aiocoap $aiocoap (PyPI)"
 }
 
+# Its folder is told by NODE_PATH.
+need_node_coap() {
+  need node nodejs
+  NODE_PATH=$(mkdir -p "$tools/node_modules" && cd "$tools/node_modules" && pwd)${NODE_PATH:+:$NODE_PATH}
+  export NODE_PATH
+  local version='console.log(require("coap/package.json").version)'
+  [ "$(node -e "$version" 2>/dev/null)" != "$node_coap" ] || return 0
+  need npm npm
+  echo "+ installing node-coap $node_coap"
+  timeout 300 npm install --prefix "$tools" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
+    "coap@$node_coap" >/dev/null || true
+  [ "$(node -e "$version" 2>/dev/null)" = "$node_coap" ] || lack "node-coap $node_coap (npm)"
+}
+
 # pip_install REQUIREMENT: into the folder of tools, if it can be had.
 pip_install() {
   if python3 -m venv "$tools" >/dev/null 2>&1 || { apt_install python3-venv && python3 -m venv "$tools"; }; then
@@ -347,16 +372,19 @@ pip_install() {
 need_peers() {
   need_cargo
   need nginx nginx-light
+  need caddy caddy
+  need lighttpd lighttpd
   need coap-server-notls libcoap3-bin
   need_imgtool
   need_aiocoap
+  need_node_coap
   export DFU_PEERS=required
 }
 
 # ------------------------------------------------------------------------------------------------------------------
 
 if ! declare -F "job_${1-}" >/dev/null; then
-  sed -n '2,9s/^# \{0,1\}//p' tests/ci.sh
+  sed -n '2,13s/^# \{0,1\}//p' tests/ci.sh
   exit 2
 fi
 "job_$1"

@@ -1,4 +1,4 @@
-//! The CoAP source and the download loop against libcoap's and aiocoap's servers.
+//! The CoAP source and the download loop against the servers of libcoap, aiocoap and node-coap.
 //!
 //! Without them on the machine these tests print so and pass, unless `DFU_PEERS=required` is set.
 #![allow(
@@ -11,12 +11,17 @@
 
 mod support;
 
+#[path = "support/peers.rs"]
+mod peers;
+
+#[path = "support/versions.rs"]
+mod versions;
+
 use std::cell::Cell;
 use std::net::UdpSocket;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io};
 
@@ -25,36 +30,40 @@ use dfu_target::session::Update;
 use dfu_target::{Begun, Digest, ImageId, Request};
 use fota_download::coap::{Datagram, Datagrams, Error, Fault, Security, Settings, space};
 use fota_download::{Backoff, Coap, Meta, Source, download};
+use peers::{Peer, program, skip};
 use support::{Clock, Ram, block_on, image};
+use versions::{Names, Way, replaced, resumed};
 
 /// Real sockets.
 struct Udp {
     begin: Instant,
     opened: Cell<usize>,
+    /// The open socket fails the next time it is to receive.
+    cut: Cell<bool>,
 }
 
-struct Socket(UdpSocket, Instant);
+struct Socket<'u>(UdpSocket, &'u Udp);
 
 impl Udp {
     fn new() -> Self {
-        Self { begin: Instant::now(), opened: Cell::new(0) }
+        Self { begin: Instant::now(), opened: Cell::new(0), cut: Cell::new(false) }
     }
 }
 
 impl Datagrams for Udp {
     type Error = io::Error;
-    type Socket<'c> = Socket;
+    type Socket<'c> = Socket<'c>;
 
-    async fn connect(&self, security: Security, host: &str, port: u16) -> io::Result<Socket> {
+    async fn connect<'c>(&'c self, security: Security, host: &str, port: u16) -> io::Result<Socket<'c>> {
         assert_eq!(security, Security::None);
         self.opened.set(self.opened.get() + 1);
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect((host, port))?;
-        Ok(Socket(socket, self.begin))
+        Ok(Socket(socket, self))
     }
 }
 
-impl Datagram for Socket {
+impl Datagram for Socket<'_> {
     type Error = io::Error;
 
     async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
@@ -62,6 +71,9 @@ impl Datagram for Socket {
     }
 
     async fn receive(&mut self, buf: &mut [u8], timeout_ms: u32) -> io::Result<Option<usize>> {
+        if self.1.cut.take() {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
         self.0.set_read_timeout(Some(Duration::from_millis(timeout_ms.max(1).into())))?;
         match self.0.recv(buf) {
             Ok(count) => Ok(Some(count)),
@@ -71,49 +83,30 @@ impl Datagram for Socket {
     }
 
     fn now_ms(&self) -> u32 {
-        self.1.elapsed().as_millis() as u32
+        self.1.begin.elapsed().as_millis() as u32
     }
 }
 
-/// Where a program is; `None`, with the reason printed, where it is not.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
-    if found.is_none() {
-        assert!(
-            std::env::var("DFU_PEERS").as_deref() != Ok("required"),
-            "{name} is not installed, and DFU_PEERS=required"
-        );
-        println!("skipped: {name} is not installed");
-    }
-    found
-}
-
-/// A running server, with a folder of its own.
+/// A running server, and the program and arguments to start it again with.
 struct Server {
-    child: Child,
-    folder: PathBuf,
+    peer: Peer,
     port: u16,
-    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
 }
 
 impl Server {
     fn start(name: &'static str, arguments: impl Fn(&Self) -> Vec<String>) -> Option<Self> {
-        static NTH: AtomicU32 = AtomicU32::new(0);
         let program = program(name)?;
-        let nth = NTH.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("fota-coap-{}-{nth}", std::process::id()));
-        fs::create_dir_all(folder.join("www")).unwrap();
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let none = Command::new("true").spawn().unwrap();
-        let mut server = Self { child: none, folder, port, name };
-        server.child.wait().unwrap();
-        server.run(&program, arguments(&server));
+        let mut server = Self { peer: Peer::new(), port, program, arguments: Vec::new() };
+        server.arguments = arguments(&server);
+        server.run();
         Some(server)
     }
 
-    fn run(&mut self, program: &PathBuf, arguments: Vec<String>) {
-        self.child = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    fn run(&mut self) {
+        self.peer.run(Command::new(&self.program).args(&self.arguments));
         let until = Instant::now() + Duration::from_secs(20);
         let url = format!("coap://127.0.0.1:{}/.well-known/core", self.port);
         loop {
@@ -122,7 +115,7 @@ impl Server {
             let open = block_on(Coap::new(&udp, &url, settings(), &mut buf).unwrap().open(0));
             match open {
                 Err(Error::Connection(_) | Error::Answer(Fault::Timeout)) => {
-                    assert!(Instant::now() < until, "{} does not start", self.name);
+                    assert!(Instant::now() < until, "{} does not start", self.program.display());
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 _ => break,
@@ -140,8 +133,23 @@ impl Server {
 
     fn aiocoap() -> Option<Self> {
         Self::start("aiocoap-fileserver", |server| {
-            vec!["--bind".into(), format!("127.0.0.1:{}", server.port), server.folder.join("www").display().to_string()]
+            vec!["--bind".into(), format!("127.0.0.1:{}", server.port), server.www()]
         })
+    }
+
+    fn node() -> Option<Self> {
+        let there = Command::new(program("node")?).args(["-e", "require('coap')"]).output().unwrap();
+        if !there.status.success() {
+            return skip("node-coap");
+        }
+        Self::start("node", |server| {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/node_server.js");
+            vec![script.into(), server.port.to_string(), server.www()]
+        })
+    }
+
+    fn www(&self) -> String {
+        self.peer.folder.join("www").display().to_string()
     }
 
     fn url(&self, name: &str) -> String {
@@ -149,30 +157,47 @@ impl Server {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
-        let new = self.folder.join("new");
-        fs::write(&new, bytes).unwrap();
-        if self.name == "coap-server-notls" {
-            let done = Command::new("coap-client-notls")
-                .args(["-m", "put", "-b", "1024", "-f"])
-                .args([new.as_os_str(), self.url(name).as_ref()])
-                .output()
-                .unwrap();
-            assert!(done.status.success(), "{done:?}");
-            return;
+        if !self.program.ends_with("coap-server-notls") {
+            return self.peer.put(name, bytes);
         }
-        // Versions are named by length and time.
-        static AGE: AtomicU32 = AtomicU32::new(100_000);
-        let age = Duration::from_secs(60) * AGE.fetch_sub(1, Ordering::Relaxed);
-        fs::File::options().write(true).open(&new).unwrap().set_modified(SystemTime::now() - age).unwrap();
-        fs::rename(&new, self.folder.join("www").join(name)).unwrap();
+        let new = self.peer.folder.join("new");
+        fs::write(&new, bytes).unwrap();
+        // Where the answer to the last block is lost, the server takes that block, sent again, for the whole file.
+        let there = (0..9).any(|_| {
+            let mut client = Command::new("coap-client-notls");
+            client.args(["-m", "put", "-b", "1024", "-f"]).args([new.as_os_str(), self.url(name).as_ref()]);
+            assert!(client.output().unwrap().status.success(), "{client:?}");
+            fetch(&self.url(name), settings(), 0).is_ok_and(|(_, there)| there == bytes)
+        });
+        assert!(there, "{name} does not get to the server");
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+/// The way to a file on a server.
+struct Path<'s>(&'s Server, Udp, String, u8);
+
+impl<'s> Path<'s> {
+    fn new(server: &'s Server, window: u8) -> Self {
+        Self(server, Udp::new(), server.url("fw.bin"), window)
+    }
+}
+
+impl Way for Path<'_> {
+    type Source<'a>
+        = Coap<'a, 'a, Udp>
+    where
+        Self: 'a;
+
+    fn source<'a>(&'a self, buf: &'a mut [u8]) -> Self::Source<'a> {
+        Coap::new(&self.1, &self.2, settings().window(self.3), buf).unwrap()
+    }
+
+    fn cut(&self) {
+        self.1.cut.set(true);
+    }
+
+    fn put(&self, bytes: &[u8]) {
+        self.0.put("fw.bin", bytes);
     }
 }
 
@@ -333,15 +358,13 @@ fn a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
     let Some(mut server) = Server::aiocoap() else { return };
     let file = image(60_000, 1);
     server.put("fw.bin", &file);
-    let (url, program) = (server.url("fw.bin"), program(server.name).unwrap());
-    let arguments =
-        vec!["--bind".into(), format!("127.0.0.1:{}", server.port), server.folder.join("www").display().to_string()];
+    let url = server.url("fw.bin");
     let (mut restarted, mut lowest) = (false, u32::MAX);
     let (stored, sockets) = download_all(&url, settings().window(4), named().size(60_000), |offset| {
         if offset > 30_000 && !std::mem::replace(&mut restarted, true) {
-            server.child.kill().unwrap();
-            server.child.wait().unwrap();
-            server.run(&program, arguments.clone());
+            server.peer.child.kill().unwrap();
+            server.peer.child.wait().unwrap();
+            server.run();
         }
         if restarted {
             lowest = lowest.min(offset);
@@ -350,4 +373,64 @@ fn a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
     assert!(stored == file && restarted);
     println!("{sockets} sockets, from {lowest} on");
     assert!(lowest > 29_000);
+}
+
+#[test]
+fn files_and_their_rests_come_from_node_coap() {
+    let Some(server) = Server::node() else { return };
+    let file = image(300 * 1024, 1);
+    server.put("fw.bin", &file);
+    server.put("odd.bin", &file[..40_001]);
+    let url = server.url("fw.bin");
+    for window in [1, 4, 8] {
+        for from in [0, 1, 1_023, 65_537, 200_000, 307_199] {
+            let began = Instant::now();
+            let (meta, bytes) = fetch(&url, settings().window(window), from).unwrap();
+            // Its `ETag` has 2 bytes, whatever the application sets.
+            assert_eq!(meta, Meta { size: Some(307_200), tag: 0, start: from });
+            assert!(bytes == file[from as usize..], "{window} {from}");
+            println!("node-coap, window {window}, from {from}: {:?}", began.elapsed());
+        }
+        // Not 16: it takes an empty Block2, which is that of 0/0/16, for blocks of no length.
+        for block in [32, 512] {
+            let (_, bytes) = fetch(&server.url("odd.bin"), settings().window(window).block(block), 0).unwrap();
+            assert!(bytes == file[..40_001], "{window} {block}");
+        }
+    }
+    let none = fetch(&server.url("none"), settings(), 0);
+    assert!(matches!(none, Err(Error::Answer(Fault::Status { code: 0x84, .. }))), "{none:?}");
+}
+
+#[test]
+fn a_file_that_is_replaced_at_node_coap_is_never_mixed() {
+    let Some(server) = Server::node() else { return };
+    for window in [1, 4, 8] {
+        let way = Path::new(&server, window);
+        // Its `ETag` tells within a transfer: a sum over the file.
+        replaced(&way, Names::NoVersion, false, &[1, 20_480, 40_001]);
+        resumed(&way, Names::NoVersion, false, false);
+        resumed(&way, Names::NoVersion, true, true);
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_at_aiocoap_is_never_mixed() {
+    let Some(server) = Server::aiocoap() else { return };
+    for window in [1, 8] {
+        let way = Path::new(&server, window);
+        replaced(&way, Names::NoLength, true, &[1, 20_480, 40_001]);
+        resumed(&way, Names::NoLength, false, true);
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_at_libcoap_is_never_mixed() {
+    let Some(server) = Server::libcoap(&[]) else { return };
+    for window in [1, 8] {
+        let way = Path::new(&server, window);
+        // Its `ETag` is a number, and it finishes what it began.
+        replaced(&way, Names::NoVersion, false, &[1, 20_480, 40_001]);
+        resumed(&way, Names::NoVersion, false, false);
+        resumed(&way, Names::NoVersion, true, true);
+    }
 }

@@ -395,6 +395,39 @@ fn a_source_of_two_functions_will_do() {
 }
 
 #[test]
+fn a_source_that_names_the_length_only_at_the_start_is_asked_there_again() {
+    /// libcoap's server is one.
+    struct Halves(Vec<u8>, usize, bool);
+    impl Source for Halves {
+        type Error = Error<IoError>;
+        async fn open(&mut self, from: u32) -> Result<Meta, Self::Error> {
+            self.1 = from as usize;
+            let size = (from == 0).then_some(self.0.len() as u32);
+            Ok(Meta { size, tag: 0, start: from })
+        }
+        async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+            if self.1 > 500 && !std::mem::replace(&mut self.2, true) {
+                return Err(Error::Connection(IoError::ConnectionReset));
+            }
+            let rest = &self.0[self.1..];
+            let count = rest.len().min(buf.len());
+            buf[..count].copy_from_slice(&rest[..count]);
+            self.1 += count;
+            Ok(count)
+        }
+    }
+    let (file, mut target, mut clock) = (image(1_000, 1), Ram::default(), Clock::default());
+    let outcome = with_session(&mut target, request(), |session| {
+        let mut source = Halves(file.clone(), 0, false);
+        let mut buf = [0; 100];
+        let on = |_| ControlFlow::Continue(());
+        block_on(download(&mut source, session, Backoff::new(), &mut clock, &mut buf, on))
+    });
+    assert_eq!((outcome, clock.0), (Ok(()), vec![1_000]));
+    assert!(target.bytes == file);
+}
+
+#[test]
 fn the_observer_sees_each_step_and_can_end_it() {
     let file = image(1_000, 1);
     let body = file.clone();

@@ -11,29 +11,33 @@
 
 mod support;
 
+#[path = "support/peers.rs"]
+mod peers;
+
+#[path = "support/versions.rs"]
+mod versions;
+
+#[path = "support/web.rs"]
+mod web;
+
 use std::cell::Cell;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
 use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, ImageId, Request};
-use embedded_io_async::{Read, Write};
-use fota_download::connect::Server;
 use fota_download::http::{Error, Fault};
-use fota_download::{Backoff, Connect, DownloadError, Http, Meta, Source, download};
+use fota_download::{Backoff, DownloadError, Http, Meta, Source, download};
+use peers::{Peer, Tcp, program};
 use support::{Clock, Ram, block_on, image};
+use versions::{Names, replaced, resumed};
+use web::{Web, fault, fetch, read_all};
 
-/// A running nginx with a folder of its own.
+/// A running nginx.
 struct Nginx {
-    child: Child,
-    folder: PathBuf,
+    peer: Peer,
     port: u16,
     /// The same program, as another host.
     other: u16,
@@ -42,107 +46,60 @@ struct Nginx {
 impl Nginx {
     /// `None`, with the reason printed, where there is no nginx.
     fn start() -> Option<Self> {
-        let places = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
-        let Some(program) = places.into_iter().find(|path| Path::new(path).exists()) else {
-            assert!(
-                std::env::var("DFU_PEERS").as_deref() != Ok("required"),
-                "nginx is not installed, and DFU_PEERS=required"
+        let program = program("nginx")?;
+        let other = Cell::new(0);
+        let (peer, port) = Peer::http(&program, |folder, port| {
+            other.set(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+            let (at, other) = (folder.display(), other.get());
+            let config = format!(
+                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
+                events {{ worker_connections 64; }}
+                http {{
+                  access_log {at}/access.log; gzip off; default_type application/octet-stream;
+                  types {{ text/html html; }}
+                  client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; fastcgi_temp_path {at}/t3;
+                  uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5;
+                  server {{
+                    listen 127.0.0.1:{port}; root {at}/www;
+                    location /plain/ {{ alias {at}/www/; max_ranges 0; }}
+                    location /slow/ {{ alias {at}/www/; limit_rate 100k; }}
+                    location /no-etag/ {{ alias {at}/www/; etag off; }}
+                    location = /moved {{ return 302 /app.bin; }}
+                    location = /moved-far {{ return 308 http://127.0.0.1:{port}/moved; }}
+                    location = /ready {{ access_log off; }}
+                    location = /round {{ return 301 /round; }}
+                    location = /tls {{ return 301 https://127.0.0.1/app.bin; }}
+                    location = /busy {{ add_header Retry-After 7 always; return 503; }}
+                    location = /broken {{ return 500; }}
+                    location /chunked/ {{ alias {at}/www/; ssi on; ssi_types application/octet-stream; }}
+                    location /v1/up/ {{ return 302 ../../app.bin; }}
+                    location /v1/query/ {{
+                      if ($args = '') {{ return 302 ?key=1; }}
+                      rewrite ^ /app.bin;
+                    }}
+                    location = /secret {{
+                      if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
+                      return 302 /secret-here;
+                    }}
+                    location = /secret-here {{
+                      if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
+                      return 302 http://127.0.0.1:{other}/app.bin;
+                    }}
+                  }}
+                  server {{
+                    listen 127.0.0.1:{other}; root {at}/www;
+                    if ($http_authorization) {{ return 400; }}
+                  }}
+                }}"
             );
-            println!("skipped: nginx is not installed");
-            return None;
-        };
-        // Another process may take the port before nginx does.
-        let started = (0..5).find_map(|_| Self::start_on_some_port(program));
-        assert!(started.is_some(), "nginx does not start");
-        started
+            fs::write(folder.join("nginx.conf"), config).unwrap();
+            ["-p", ".", "-c", "nginx.conf"].map(String::from).into()
+        });
+        Some(Self { peer, port, other: other.get() })
     }
 
-    fn start_on_some_port(program: &str) -> Option<Self> {
-        static NTH: AtomicU32 = AtomicU32::new(0);
-        let folder = std::env::temp_dir().join(format!(
-            "fota-nginx-{}-{}",
-            std::process::id(),
-            NTH.fetch_add(1, Ordering::Relaxed)
-        ));
-        fs::create_dir_all(folder.join("www")).unwrap();
-        // Both at once, so that they differ.
-        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, other] = free.map(|free| free.local_addr().unwrap().port());
-        let at = folder.display();
-        let config = format!(
-            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
-            events {{ worker_connections 64; }}
-            http {{
-              access_log {at}/access.log; gzip off; default_type application/octet-stream;
-              types {{ text/html html; }}
-              client_body_temp_path {at}/t1; proxy_temp_path {at}/t2; fastcgi_temp_path {at}/t3;
-              uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5;
-              server {{
-                listen 127.0.0.1:{port}; root {at}/www;
-                location /plain/ {{ alias {at}/www/; max_ranges 0; }}
-                location /slow/ {{ alias {at}/www/; limit_rate 100k; }}
-                location /no-etag/ {{ alias {at}/www/; etag off; }}
-                location = /moved {{ return 302 /app.bin; }}
-                location = /moved-far {{ return 308 http://127.0.0.1:{port}/moved; }}
-                location = /round {{ return 301 /round; }}
-                location = /tls {{ return 301 https://127.0.0.1/app.bin; }}
-                location = /busy {{ add_header Retry-After 7 always; return 503; }}
-                location = /broken {{ return 500; }}
-                location /chunked/ {{ alias {at}/www/; ssi on; ssi_types application/octet-stream; }}
-                location /v1/up/ {{ return 302 ../../app.bin; }}
-                location /v1/query/ {{
-                  if ($args = '') {{ return 302 ?key=1; }}
-                  rewrite ^ /app.bin;
-                }}
-                location = /secret {{
-                  if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
-                  return 302 /secret-here;
-                }}
-                location = /secret-here {{
-                  if ($http_authorization != 'Bearer t0ken') {{ return 401; }}
-                  return 302 http://127.0.0.1:{other}/app.bin;
-                }}
-              }}
-              server {{
-                listen 127.0.0.1:{other}; root {at}/www;
-                if ($http_authorization) {{ return 400; }}
-              }}
-            }}"
-        );
-        fs::write(folder.join("nginx.conf"), config).unwrap();
-        let child = Command::new(program)
-            .args(["-p".as_ref(), folder.as_os_str(), "-c".as_ref(), folder.join("nginx.conf").as_os_str()])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { child, folder, port, other };
-        // Written once it listens.
-        let until = Instant::now() + Duration::from_secs(4);
-        while !fs::metadata(server.folder.join("pid")).is_ok_and(|pid| pid.len() > 1) {
-            if Instant::now() > until {
-                println!("{:?}", fs::read_to_string(server.folder.join("error.log")));
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Some(server)
-    }
-
-    /// Puts a file there in one go, as a careful operator does.
-    ///
-    /// Each is a minute younger than the one before: nginx names a version by length and second, so that two of the
-    /// same length in the same second have the same `ETag`, and only the image's digest tells them apart.
     fn put(&self, name: &str, bytes: &[u8]) {
-        static AGE: AtomicU32 = AtomicU32::new(100_000);
-        fs::write(self.folder.join("new"), bytes).unwrap();
-        let age = Duration::from_secs(60) * AGE.fetch_sub(1, Ordering::Relaxed);
-        fs::File::options()
-            .write(true)
-            .open(self.folder.join("new"))
-            .unwrap()
-            .set_modified(SystemTime::now() - age)
-            .unwrap();
-        fs::rename(self.folder.join("new"), self.folder.join("www").join(name)).unwrap();
+        self.peer.put(name, bytes);
     }
 
     fn url(&self, path: &str) -> String {
@@ -152,100 +109,9 @@ impl Nginx {
     /// Status codes of all requests so far.
     fn statuses(&self) -> Vec<String> {
         // The log is written after the last byte was sent.
-        std::thread::sleep(Duration::from_millis(50));
-        let log = fs::read_to_string(self.folder.join("access.log")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let log = fs::read_to_string(self.peer.folder.join("access.log")).unwrap();
         log.lines().filter_map(|line| Some(line.split('"').nth(2)?.split_whitespace().next()?.to_owned())).collect()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// TCP of the standard library, whose connections break after so many bytes.
-struct Tcp {
-    breaks: Box<dyn Fn() -> usize>,
-    opened: Cell<usize>,
-}
-
-impl Tcp {
-    fn new() -> Self {
-        Self::breaking(|| usize::MAX)
-    }
-
-    fn breaking(breaks: impl Fn() -> usize + 'static) -> Self {
-        Self { breaks: Box::new(breaks), opened: Cell::new(0) }
-    }
-}
-
-struct Conn(TcpStream, usize);
-
-impl Connect for Tcp {
-    type Error = std::io::Error;
-    type Conn<'c> = Conn;
-
-    async fn connect(&self, server: Server<'_>) -> std::io::Result<Conn> {
-        self.opened.set(self.opened.get() + 1);
-        let stream = TcpStream::connect((server.host, server.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Conn(stream, (self.breaks)()))
-    }
-}
-
-impl embedded_io_async::ErrorType for Conn {
-    type Error = std::io::Error;
-}
-
-impl Read for Conn {
-    async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let count = buf.len().min(self.1);
-        if count == 0 {
-            return Err(std::io::ErrorKind::ConnectionReset.into());
-        }
-        let count = self.0.read(&mut buf[..count])?;
-        self.1 -= count;
-        Ok(count)
-    }
-}
-
-impl Write for Conn {
-    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    async fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn read_all(
-    source: &mut impl Source<Error = Error<std::io::Error>>,
-    from: u32,
-) -> Result<(Meta, Vec<u8>), Error<std::io::Error>> {
-    block_on(async {
-        let meta = source.open(from).await?;
-        let (mut all, mut buf) = (Vec::new(), [0; 1_000]);
-        loop {
-            match source.read(&mut buf).await? {
-                0 => return Ok((meta, all)),
-                count => all.extend(&buf[..count]),
-            }
-        }
-    })
-}
-
-fn fetch(url: &str, from: u32) -> Result<(Meta, Vec<u8>), Error<std::io::Error>> {
-    read_all(&mut Http::new(&Tcp::new(), url, &mut [0; 1_024]).unwrap(), from)
-}
-
-fn fault(url: &str) -> Fault {
-    match fetch(url, 0) {
-        Err(Error::Answer(fault)) => fault,
-        other => panic!("{url} gives {other:?}"),
     }
 }
 
@@ -450,4 +316,26 @@ fn a_file_that_is_not_there_ends_a_download_at_once() {
         "{outcome:?}"
     );
     assert_eq!((clock.0, tcp.opened.get()), (vec![], 1));
+}
+
+#[test]
+fn a_file_is_never_put_together_from_two_versions() {
+    let Some(nginx) = Nginx::start() else { return };
+    for (path, names) in [
+        ("app.bin", Names::Version),
+        ("no-etag/app.bin", Names::Version),
+        ("plain/app.bin", Names::Version),
+        ("chunked/app.bin", Names::Nothing),
+    ] {
+        replaced(&Web::new(&nginx.peer, nginx.port, path), names, false, &[1, 20_480, 50_001]);
+    }
+}
+
+#[test]
+fn what_is_stored_is_not_fetched_again() {
+    let Some(nginx) = Nginx::start() else { return };
+    for path in ["app.bin", "no-etag/app.bin"] {
+        resumed(&Web::new(&nginx.peer, nginx.port, path), Names::Version, false, true);
+    }
+    resumed(&Web::new(&nginx.peer, nginx.port, "plain/app.bin"), Names::Version, true, false);
 }

@@ -150,5 +150,6 @@ fn agreed<T: DfuTarget, P: ProgressStore, E>(
         return Err(DownloadError::Empty);
     }
     let wanted = session.agree(meta.size, meta.tag).map_err(DownloadError::Session)?;
-    session.size().map(|_| wanted).ok_or(DownloadError::NoLength)
+    // From an earlier offset the source is asked again, and may say more.
+    if session.size().is_none() && wanted >= meta.start { Err(DownloadError::NoLength) } else { Ok(wanted) }
 }

@@ -275,6 +275,18 @@ pub fn image(len: usize, seed: u8) -> Vec<u8> {
     bytes
 }
 
+/// What [`Ram`] has for a SHA-256: four sums that tell files apart.
+pub fn sum(bytes: &[u8]) -> Digest {
+    let mut lanes = [0xcbf2_9ce4_8422_2325_u64; 4];
+    for (at, byte) in bytes.iter().enumerate() {
+        let lane = &mut lanes[at % 4];
+        *lane = (*lane ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    let mut digest = [0; 32];
+    digest.chunks_mut(8).zip(lanes).for_each(|(to, lane)| to.copy_from_slice(&lane.to_be_bytes()));
+    Digest(digest)
+}
+
 /// A target that keeps what it gets.
 #[derive(Debug, Default)]
 pub struct Ram {
@@ -339,7 +351,7 @@ impl DfuTarget for Ram {
     }
 
     async fn digest(&mut self) -> Result<Checked, RamError> {
-        Ok(Checked { digest: Digest([0; 32]), assurance: Assurance::Hash })
+        Ok(Checked { digest: sum(&self.bytes), assurance: Assurance::Hash })
     }
 
     async fn apply(&mut self, _: Proof) -> Result<Applied, RamError> {
