@@ -5,5 +5,9 @@
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "embedded-nal")]
+pub mod embedded_nal;
+#[cfg(feature = "embedded-nal")]
+mod timely;
 #[cfg(feature = "tokio")]
 pub mod tokio;
