@@ -50,6 +50,9 @@ sets=(
   'fota-download:coap'
   'fota-download:coap,defmt'
   'fota-download:http,coap'
+  'fota-connectors:'
+  'fota-connectors:embedded-nal'
+  'fota-connectors:embedded-nal,defmt'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
 order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
@@ -134,19 +137,23 @@ job_device() {
   run tests/size/device.sh
 }
 
-# The port over the real modem library, which is for the chip alone and needs more to be built than all else does.
+# The port and the sockets over the real modem library, which is for the chip alone and needs more to be built than all else does.
 job_modem() {
   need_rust clippy "$target"
   need_rust llvm-tools
   need_libclang
   need arm-none-eabi-gcc gcc-arm-none-eabi
   need_newlib
-  local chip set
+  local chip set sockets
   for chip in nrf9160 nrf9120; do
     for set in "libmodem,$chip" "libmodem,$chip,os-sleep,wrap-init,defmt"; do
       run cargo clippy "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" -- -D warnings
     done
+    for sockets in "nrf-modem,$chip" "nrf-modem,$chip,defmt"; do
+      run cargo clippy "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" -- -D warnings
+    done
   done
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" --no-deps
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
   run tests/libmodem/run.sh
 }

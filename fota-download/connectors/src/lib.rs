@@ -5,5 +5,11 @@
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "embedded-nal")]
+pub mod embedded_nal;
+#[cfg(all(feature = "nrf-modem", target_arch = "arm", target_os = "none"))]
+pub mod nrf_modem;
+#[cfg(any(feature = "embedded-nal", all(feature = "nrf-modem", target_arch = "arm", target_os = "none")))]
+mod timely;
 #[cfg(feature = "tokio")]
 pub mod tokio;

@@ -1,4 +1,5 @@
-//! A firmware that links: each function of the port, over the modem library itself. It is not run.
+//! A firmware that links: each function of the port, and downloads over the modem's sockets, all over the modem library
+//! itself. It is not run.
 #![no_std]
 #![no_main]
 
@@ -6,10 +7,15 @@ use core::panic::PanicInfo;
 
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
+use dfu_target::blocking::block_on;
 use dfu_target_nrf_modem::Runs;
 use dfu_target_nrf_modem::libmodem::{BootloaderMode, NormalMode, SharedMemory, start};
 use dfu_target_nrf_modem::port::{Bootloader, Delta, Fault, Offset, Range};
-use nrf_modem::MemoryLayout;
+use embedded_hal_async::delay::DelayNs;
+use fota_connectors::nrf_modem::{Net, RECORD_LIMIT};
+use fota_download::coap::{Settings, space};
+use fota_download::{Coap, Http, Source};
+use nrf_modem::{LteLink, MemoryLayout};
 #[cfg(feature = "nrf9120")]
 use nrf9120_pac as pac;
 #[cfg(feature = "nrf9160")]
@@ -62,6 +68,7 @@ fn is_full_update_due() -> bool {
 }
 
 fn delta_update(modem: &mut impl Delta) -> Result<(), Fault> {
+    _ = block_on(download());
     modem.uuid()?;
     if modem.area()? == 0 || modem.is_scheduled() {
         return modem.rollback();
@@ -73,6 +80,37 @@ fn delta_update(modem: &mut impl Delta) -> Result<(), Fault> {
     modem.write(b"delta")?;
     modem.write_done()?;
     modem.update()
+}
+
+/// Over each kind of socket.
+async fn download() -> Option<usize> {
+    let link = LteLink::new().await.ok()?;
+    link.wait_for_link().await.ok()?;
+    let (mut header, mut datagram, mut bytes) = ([0; 2048], [0; space(1024, 2)], [0; 512]);
+    let net = Net::new(Delay).tls(&[42]).resume_sessions(true).clock(|| cortex_m::peripheral::DWT::cycle_count() >> 16);
+    let mut got = 0_usize;
+    for url in ["http://firmware.example/app.bin", "https://firmware.example/app.bin"] {
+        let mut file = Http::new(&net, url, &mut header).ok()?.record_limit(RECORD_LIMIT);
+        file.open(0).await.ok()?;
+        got = got.checked_add(file.read(&mut bytes).await.ok()?)?;
+    }
+    for url in ["coap://firmware.example/app.bin", "coaps://firmware.example/app.bin"] {
+        let mut file = Coap::new(&net, url, Settings::new(1).window(2), &mut datagram).ok()?;
+        file.open(0).await.ok()?;
+        got = got.checked_add(file.read(&mut bytes).await.ok()?)?;
+    }
+    link.deactivate().await.ok()?;
+    Some(got)
+}
+
+/// A firmware takes a timer's.
+#[derive(Clone)]
+struct Delay;
+
+impl DelayNs for Delay {
+    async fn delay_ns(&mut self, ns: u32) {
+        cortex_m::asm::delay(ns >> 4);
+    }
 }
 
 fn full_update(modem: &mut impl Bootloader) -> Result<(), Fault> {
