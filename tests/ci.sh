@@ -200,9 +200,11 @@ job_sweep() {
   run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
 }
 
-# What `digest` costs beyond its SHA-256.
+# How long downloads take, by transport and way; then what `digest` costs beyond its SHA-256.
 job_bench() {
   need_rust
+  need_peers
+  run cargo bench "${locked[@]}" -p dfu-testkit --bench speed
   CI='' need valgrind valgrind
   run tests/benches/digest.sh
 }
