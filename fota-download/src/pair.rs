@@ -57,8 +57,9 @@ impl<'n> Pair<'n> {
     /// Two names with one space between them, as update servers of the nRF Connect SDK have them. `None`: it is
     /// anything else.
     pub fn parse(text: &'n str) -> Option<Self> {
-        let (s0, s1) = text.split_once(' ')?;
-        (!s0.is_empty() && !s1.is_empty() && !s1.contains(' ')).then_some(Self { s0, s1 })
+        let space = text.bytes().position(|byte| byte == b' ')?;
+        let (s0, s1) = (text.get(..space)?, text.get(space.checked_add(1)?..)?);
+        (!s0.is_empty() && !s1.is_empty() && !s1.bytes().any(|byte| byte == b' ')).then_some(Self { s0, s1 })
     }
 
     /// The file for a slot.

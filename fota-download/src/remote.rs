@@ -50,7 +50,9 @@ impl<'c, 'b, C: Connect, D: Datagrams> Remote<'c, 'b, C, D> {
         settings: Settings,
         buf: &'b mut [u8],
     ) -> Result<Self, UrlError> {
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        // What follows the scheme is for the source to look at.
+        let end = url.bytes().take_while(|byte| *byte != b':').count();
+        let scheme = url.get(..end).unwrap_or_default();
         let is = |names: [&str; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
         if is(["http", "https"]) {
             Http::new(connections, url, buf).map(Self::Http).map_err(UrlError::Http)
