@@ -883,3 +883,29 @@ fn a_window_is_fast_and_loss_costs_little() {
         }
     }
 }
+
+#[test]
+fn what_went_and_came_is_counted_and_closing_ends_the_socket() {
+    let file = image(5_000, 1);
+    let body = file.clone();
+    let answered = Rc::new(Cell::new(0));
+    let counts = answered.clone();
+    let net = Network::new(move |request| {
+        let answer = serve(request, &body, b"ver1", 6);
+        counts.set(counts.get() + answer.bytes().len());
+        answer
+    });
+    let mut buf = vec![0; space(1_024, 1)];
+    let mut source = Coap::new(&net, URL, SETTINGS, &mut buf).unwrap();
+    assert_eq!(fetch(&mut source, 0, 700).1, file);
+    let sent: usize = net.requests.borrow().iter().map(|(_, request)| request.bytes().len()).sum();
+    assert_eq!(source.paid() as usize, sent + answered.get());
+    assert!(sent > 0 && answered.get() > 5_000);
+
+    block_on(source.open(0)).unwrap();
+    source.close();
+    assert!(matches!(block_on(source.read(&mut [0; 9])), Err(Error::Answer(Fault::NotOpen))));
+    assert_eq!(net.connections.borrow().len(), 1);
+    assert_eq!(fetch(&mut source, 1_000, 700).1, file[1_000..]);
+    assert_eq!(net.connections.borrow().len(), 2);
+}

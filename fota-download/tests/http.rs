@@ -582,3 +582,35 @@ fn a_dropped_future_leaves_nothing_that_could_be_mixed_up() {
         assert_eq!((meta.unwrap().start, bytes), (100, file[100..].to_vec()), "{polls}");
     }
 }
+
+#[test]
+fn what_went_and_came_is_counted_heads_and_vain_bytes_too() {
+    let first = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nlater";
+    let second = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd";
+    let server = Server::script([Answer::from(first), Answer::from(second)]);
+    let mut buf = [0; 700];
+    let mut source = Http::new(&server, URL, &mut buf).unwrap();
+    assert_eq!(source.paid(), 0);
+    assert!(block_on(source.open(0)).is_err());
+    assert_eq!(fetch(&mut source, 0).1, b"abcd");
+    let sent: usize = server.requests.borrow().iter().map(String::len).sum();
+    assert_eq!(source.paid() as usize, sent + first.len() + second.len());
+}
+
+#[test]
+fn closing_ends_the_connection_and_open_makes_another() {
+    let file = image(1_000, 1);
+    let body = file.clone();
+    let server = Server::new(move |request| serve(request, &body, "\"v1\""));
+    let mut buf = [0; 700];
+    let mut source = Http::new(&server, URL, &mut buf).unwrap();
+    let mut piece = [0; 100];
+    block_on(source.open(0)).unwrap();
+    block_on(source.read(&mut piece)).unwrap();
+    source.close();
+    assert!(matches!(block_on(source.read(&mut piece)), Err(Error::Answer(Fault::Closed))));
+    assert_eq!(server.connections.borrow().len(), 1);
+    assert_eq!(fetch(&mut source, 100).1, file[100..]);
+    assert_eq!(server.connections.borrow().len(), 2);
+    assert_eq!(field(&server.request(1), "If-Range"), Some("\"v1\""), "of the same version");
+}
