@@ -13,6 +13,7 @@ http    16440 12288
 fota    20320 14336
 coap    16600 12288
 coap-source  7280  6144
+coap-tcp-source 6200 6144
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144
