@@ -316,6 +316,35 @@ fn a_server_that_does_not_name_the_length_ends_with_its_last_block() {
     }
 }
 
+/// As libcoap does it: from amid a file one block at a time, without a name or a length, and too early the last.
+#[test]
+fn an_end_that_is_said_too_early_is_not_believed() {
+    for len in [19_000, 20_480] {
+        for refusal in [0x80, 0xa0, 0x45] {
+            let file = image(len, 1);
+            let body = file.clone();
+            let server = Server::new(move |request| {
+                let (number, _, szx) = request.block();
+                let start = number as usize * 1_024;
+                if start >= body.len() {
+                    let answer = request.answer(refusal);
+                    return if refusal == 0x45 { answer.with_block(number, false, szx) } else { answer };
+                }
+                let end = body.len().min(start + 1_024);
+                let answer = request.answer(0x45).with_payload(&body[start..end]);
+                answer.with_block(number, start + 8_192 < body.len(), szx)
+            });
+            for window in [1, 2, 8] {
+                for from in [1_024, 7_000, 11_000, len - 2_000, len - 1] {
+                    let (meta, bytes) = fetch_with(&server, SETTINGS.window(window), from as u32);
+                    assert_eq!(meta.unwrap().start as usize, from);
+                    assert!(bytes == file[from..], "{len} {refusal} {window} {from} {}", bytes.len());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_server_that_sends_all_at_once_is_read_as_it_comes() {
     for len in [5, 300, 70_000, 300_000] {

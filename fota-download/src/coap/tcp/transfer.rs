@@ -64,6 +64,8 @@ pub(super) struct Transfer<'b> {
     szx: u8,
     /// The first answer is not there yet.
     opening: bool,
+    /// What came last may have been the end.
+    doubtful: bool,
     /// There is a connection; our settings were sent; the server's came.
     connected: bool,
     greeted: bool,
@@ -133,6 +135,7 @@ impl<'b> Transfer<'b> {
             window: 1,
             szx: 0,
             opening: true,
+            doubtful: false,
             connected: false,
             greeted: false,
             known: false,
@@ -289,6 +292,7 @@ impl<'b> Transfer<'b> {
         self.next = from;
         self.size = UNKNOWN;
         self.opening = true;
+        self.doubtful = false;
         self.window = self.settings.window;
         self.szx = if self.may_be_long() { 7 } else { self.settings.szx };
         self.forget();
