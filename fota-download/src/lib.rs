@@ -7,7 +7,7 @@ extern crate std;
 
 #[cfg(feature = "coap")]
 pub mod coap;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "coap-tcp"))]
 pub mod connect;
 mod download;
 mod fmt;
@@ -22,7 +22,9 @@ pub mod source;
 
 #[cfg(feature = "coap")]
 pub use coap::Coap;
-#[cfg(feature = "http")]
+#[cfg(feature = "coap-tcp")]
+pub use coap::tcp::CoapTcp;
+#[cfg(any(feature = "http", feature = "coap-tcp"))]
 pub use connect::Connect;
 pub use download::{Backoff, DownloadError, Report, Step, download, download_overlapped};
 pub use fota::{Control, Event, Finished, FotaError, Job, fota};

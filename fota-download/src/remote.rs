@@ -1,8 +1,9 @@
 //! [`Remote`]: a file by its URL, over what the URL's scheme names.
 //!
 //! ```text
-//!   http, https ──► Http      over your Connect
-//!   coap, coaps ──► Coap      over your Datagrams
+//!   http,     https     ──► Http      over your Connect
+//!   coap+tcp, coaps+tcp ──► CoapTcp   over your Connect
+//!   coap,     coaps     ──► Coap      over your Datagrams
 //! ```
 //!
 //! ```
@@ -20,6 +21,7 @@
 
 use core::fmt;
 
+use crate::coap::tcp::{self, CoapTcp};
 use crate::coap::{self, Coap, Datagrams, Settings};
 use crate::connect::Connect;
 use crate::http::{self, Http};
@@ -37,6 +39,8 @@ pub enum Remote<'c, 'b, C: Connect + 'c, D: Datagrams + 'c> {
     Http(Http<'c, 'b, C>),
     /// `coap://` or `coaps://`.
     Coap(Coap<'c, 'b, D>),
+    /// `coap+tcp://` or `coaps+tcp://`.
+    CoapTcp(CoapTcp<'c, 'b, C>),
 }
 
 impl<'c, 'b, C: Connect, D: Datagrams> Remote<'c, 'b, C, D> {
@@ -58,6 +62,9 @@ impl<'c, 'b, C: Connect, D: Datagrams> Remote<'c, 'b, C, D> {
             Http::new(connections, url, buf).map(Self::Http).map_err(UrlError::Http)
         } else if is(["coap", "coaps"]) {
             Coap::new(datagrams, url, settings, buf).map(Self::Coap).map_err(UrlError::Coap)
+        } else if is(["coap+tcp", "coaps+tcp"]) {
+            let settings = tcp::Settings::of(settings);
+            CoapTcp::new(connections, url, settings, buf).map(Self::CoapTcp).map_err(UrlError::Coap)
         } else {
             Err(UrlError::Scheme)
         }
@@ -83,6 +90,7 @@ impl<C: Connect, D: Datagrams> Source for Remote<'_, '_, C, D> {
         match self {
             Self::Http(file) => file.paid(),
             Self::Coap(file) => file.paid(),
+            Self::CoapTcp(file) => file.paid(),
         }
     }
 
@@ -90,6 +98,7 @@ impl<C: Connect, D: Datagrams> Source for Remote<'_, '_, C, D> {
         match self {
             Self::Http(file) => file.close(),
             Self::Coap(file) => file.close(),
+            Self::CoapTcp(file) => file.close(),
         }
     }
 
@@ -97,6 +106,7 @@ impl<C: Connect, D: Datagrams> Source for Remote<'_, '_, C, D> {
         match self {
             Self::Http(file) => file.call(call).await.map_err(Error::Http),
             Self::Coap(file) => file.call(call).await.map_err(Error::Coap),
+            Self::CoapTcp(file) => file.call(call).await.map_err(Error::CoapTcp),
         }
     }
 }
@@ -107,8 +117,10 @@ impl<C: Connect, D: Datagrams> Source for Remote<'_, '_, C, D> {
 pub enum Error<C, D> {
     /// Over HTTP.
     Http(http::Error<C>),
-    /// Over CoAP.
+    /// Over CoAP and UDP.
     Coap(coap::Error<D>),
+    /// Over CoAP and TCP.
+    CoapTcp(coap::Error<C>),
 }
 
 impl<C: core::error::Error + 'static, D: core::error::Error + 'static> crate::source::Error for Error<C, D> {
@@ -116,6 +128,7 @@ impl<C: core::error::Error + 'static, D: core::error::Error + 'static> crate::so
         match self {
             Self::Http(error) => error.retry(),
             Self::Coap(error) => error.retry(),
+            Self::CoapTcp(error) => error.retry(),
         }
     }
 }
@@ -125,6 +138,7 @@ impl<C: fmt::Display, D: fmt::Display> fmt::Display for Error<C, D> {
         match self {
             Self::Http(error) => error.fmt(f),
             Self::Coap(error) => error.fmt(f),
+            Self::CoapTcp(error) => error.fmt(f),
         }
     }
 }
@@ -134,6 +148,7 @@ impl<C: core::error::Error + 'static, D: core::error::Error + 'static> core::err
         match self {
             Self::Http(error) => error.source(),
             Self::Coap(error) => error.source(),
+            Self::CoapTcp(error) => error.source(),
         }
     }
 }
@@ -154,7 +169,7 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scheme => f.write_str("the URL begins with none of http, https, coap, coaps"),
+            Self::Scheme => f.write_str("the URL begins with none of http, https, coap, coaps, coap+tcp, coaps+tcp"),
             Self::Http(error) => error.fmt(f),
             Self::Coap(error) => error.fmt(f),
         }

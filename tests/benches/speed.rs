@@ -31,10 +31,10 @@ struct Mode {
     window: u8,
 }
 
-const MODES: [Mode; 4] = [
+const MODES: [Mode; 6] = [
     Mode { name: "HTTP", scheme: "http", window: 1 },
-    //Mode { name: "CoAP over TCP, window 1", scheme: "coap+tcp", window: 1 },
-    //Mode { name: "CoAP over TCP, window 4", scheme: "coap+tcp", window: 4 },
+    Mode { name: "CoAP over TCP, window 1", scheme: "coap+tcp", window: 1 },
+    Mode { name: "CoAP over TCP, window 4", scheme: "coap+tcp", window: 4 },
     Mode { name: "CoAP, window 1", scheme: "coap", window: 1 },
     Mode { name: "CoAP, window 4", scheme: "coap", window: 4 },
     Mode { name: "CoAP, window 8", scheme: "coap", window: 8 },
@@ -193,7 +193,7 @@ fn main() -> ExitCode {
     let of = |mode: Mode, round_trip, loss| {
         costs.iter().find(|cost| (cost.0, cost.1, cost.2) == (mode, round_trip, loss)).map(|cost| cost.3)
     };
-    let slowest = MODES[1];
+    let slowest = MODES[3];
     println!("300 KiB from nginx and libcoap's server; each way loses the same share of its datagrams");
     println!("seconds, times faster than CoAP one block at a time, bytes paid for one of the file");
     print!("{:<26}{:>6}", "", "loss");

@@ -48,7 +48,7 @@ struct Options {
     /// Serve this image instead of the one that is built in
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     image: Option<PathBuf>,
-    /// Serve nothing, and download from a server of yours, by http, https or coap. The image is then checked by its own
+    /// Serve nothing, and download from a server of yours, by http, https, coap or coap+tcp. The image is then checked by its own
     /// hash, unless --digest says more
     #[arg(long, value_parser = url)]
     url: Option<String>,

@@ -77,8 +77,8 @@ fn app() -> String {
 #[test]
 fn an_update_comes_by_coap_through_a_power_cut() {
     let Some(server) = Coap::start(&app()) else { return };
-    for window in ["1", "8"] {
-        let url = server.url("coap", "app.bin");
+    for (scheme, window) in [("coap", "1"), ("coap", "8"), ("coap+tcp", "1"), ("coap+tcp", "4")] {
+        let url = server.url(scheme, "app.bin");
         let run = host(&["--json", "--url", &url, "--window", window, "--digest", SHA256]);
         let facts = run.facts();
         assert_eq!(
@@ -152,6 +152,8 @@ fn what_coap_servers_refuse_is_named() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, reason) in [
         (server.url("coap", "other.bin"), "the server answers with 4.04"),
+        (server.url("coap+tcp", "other.bin"), "the server answers with 4.04"),
+        ("coap+tcp://127.0.0.1:1/x".to_owned(), "no connection to 127.0.0.1:1"),
         (format!("coap://{nobody}/x"), "refused"),
         ("coap://no-such-host.invalid/x".to_owned(), "the server's name has no address"),
     ] {

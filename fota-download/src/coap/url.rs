@@ -12,8 +12,11 @@ use super::part;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It begins neither with `coap://` nor with `coaps://`; or it is `coaps://` and the proxy is not.
+    /// It begins neither with `coap://` nor with `coaps://`, or for TCP neither with `coap+tcp://` nor with
+    /// `coaps+tcp://`; or it is `coaps://` and the proxy is not.
     Scheme,
+    /// It begins with `coaps+tcp://`, and the connector has no TLS.
+    Tls,
     /// It has no host, a user name, an escape in the host, or a port that is no number.
     Host,
     /// A space, a control character, one outside ASCII, a `%` without two digits or a fragment is in it.
@@ -25,7 +28,8 @@ pub enum UrlError {
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Scheme => "the URL does not begin with coap:// or coaps://, or its proxy is less safe than it",
+            Self::Scheme => "the URL's scheme is not one of this source, or its proxy is less safe than it",
+            Self::Tls => "the URL needs TLS",
             Self::Host => "the URL's host or port can't be used",
             Self::Character => "the URL has a fragment or a character that must be escaped",
             Self::TooLong => "the URL is too long, or the buffer too small",
@@ -49,6 +53,7 @@ pub enum Security {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Url<'u> {
     pub(super) text: &'u str,
+    /// Over TCP, [`Security::Dtls`] is TLS.
     pub(super) security: Security,
     /// An IPv6 address without its brackets.
     pub(super) host: &'u str,
@@ -62,12 +67,21 @@ pub(super) struct Url<'u> {
 impl<'u> Url<'u> {
     #[inline(never)]
     pub(super) fn parse(url: &'u str) -> Result<Self, UrlError> {
+        Self::parse_over(url, b"")
+    }
+
+    /// One with this after `coap` or `coaps`, in lower case.
+    pub(super) fn parse_over(url: &'u str, transport: &[u8]) -> Result<Self, UrlError> {
         checked(url)?;
         let (scheme, rest) = url.as_bytes().split_at_checked(4).ok_or(UrlError::Scheme)?;
         let (security, standard, rest) = match rest {
             [b's' | b'S', rest @ ..] => (Security::Dtls, 5684, rest),
             _ => (Security::None, 5683, rest),
         };
+        let (over, rest) = rest.split_at_checked(transport.len()).ok_or(UrlError::Scheme)?;
+        if !over.eq_ignore_ascii_case(transport) {
+            return Err(UrlError::Scheme);
+        }
         let [b':', b'/', b'/', rest @ ..] = rest else { return Err(UrlError::Scheme) };
         if !scheme.eq_ignore_ascii_case(b"coap") {
             return Err(UrlError::Scheme);

@@ -21,6 +21,12 @@ impl<'b> Writer<'b> {
         new
     }
 
+    /// Writes options only, from here on.
+    #[cfg(feature = "coap-tcp")]
+    pub(in crate::coap) fn options(buf: &'b mut [u8], len: usize) -> Self {
+        Self { buf, number: 0, len }
+    }
+
     /// An option; they are to come in the order of their numbers.
     #[inline(never)]
     pub(in crate::coap) fn option(&mut self, number: u16, value: &[u8], form: Form) {

@@ -12,7 +12,7 @@ use dfu_target::{ProgressLog, Session, Staged, Update, Verified};
 use dfu_target_mcuboot::signature::Ed25519;
 use dfu_target_mcuboot::{McubootTarget, Rules, Slots};
 use dfu_target_nrf_modem::{ModemDelta, ModemFull, Program, Start};
-use fota_download::{Backoff, Coap, Http, download};
+use fota_download::{Backoff, Coap, CoapTcp, Http, download};
 
 type Target = McubootTarget<'static, Flash, Engine, &'static Slots, BUFFER>;
 /// With all that can be asked of an image, and a signature.
@@ -88,6 +88,15 @@ sizes! {
     ram_coap_download: returned(
         &|(source, session, clock, buf): (
             &'static mut Coap<'static, 'static, Net>,
+            &'static mut Session<'static, T, S>,
+            &'static mut Clock,
+            &'static mut [u8],
+        )| download(source, session, Backoff::new(), clock, buf, |_| ControlFlow::Continue(()))
+    );
+    ram_coaptcp_source: size_of::<CoapTcp<'static, 'static, Net>>();
+    ram_coaptcp_download: returned(
+        &|(source, session, clock, buf): (
+            &'static mut CoapTcp<'static, 'static, Net>,
             &'static mut Session<'static, T, S>,
             &'static mut Clock,
             &'static mut [u8],
