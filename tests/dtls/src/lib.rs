@@ -1,12 +1,14 @@
-//! `coaps://` with a pre-shared key: datagrams through OpenSSL's DTLS, as a connector that blocks.
+//! `coaps://` and `coaps+tcp://` with a pre-shared key: OpenSSL's DTLS and TLS, as connectors that block.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use embedded_io_async as eio;
 use fota_download::coap::{Datagram, Datagrams, Security};
-use openssl::ssl::{ErrorCode, HandshakeError, Ssl, SslContext, SslMethod, SslStream};
+use fota_download::connect::{Connect, Failure, Server};
+use openssl::ssl::{ErrorCode, HandshakeError, Ssl, SslContext, SslMethod, SslStream, SslVersion};
 
 /// Opens DTLS sockets, and no others.
 pub struct Dtls {
@@ -18,18 +20,91 @@ pub struct Dtls {
 impl Dtls {
     /// With this identity and key; a handshake may take so long.
     pub fn new(identity: &str, key: &[u8], patience: Duration) -> Result<Self, Error> {
-        let mut builder = SslContext::builder(SslMethod::dtls_client())?;
-        builder.set_cipher_list("PSK")?;
-        let (identity, key) = (format!("{identity}\0"), key.to_vec());
-        builder.set_psk_client_callback(move |_, _, name, psk| {
-            let (Some(name), Some(psk)) = (name.get_mut(..identity.len()), psk.get_mut(..key.len())) else {
-                return Ok(0);
-            };
-            name.copy_from_slice(identity.as_bytes());
-            psk.copy_from_slice(&key);
-            Ok(key.len())
-        });
-        Ok(Self { context: builder.build(), began: Instant::now(), patience })
+        let context = context(SslMethod::dtls_client(), None, identity, key)?;
+        Ok(Self { context, began: Instant::now(), patience })
+    }
+}
+
+/// With an identity and a key, and nothing else to trust in.
+fn context(method: SslMethod, latest: Option<SslVersion>, identity: &str, key: &[u8]) -> Result<SslContext, Error> {
+    let mut builder = SslContext::builder(method)?;
+    builder.set_cipher_list("PSK")?;
+    builder.set_max_proto_version(latest)?;
+    let (identity, key) = (format!("{identity}\0"), key.to_vec());
+    builder.set_psk_client_callback(move |_, _, name, psk| {
+        let (Some(name), Some(psk)) = (name.get_mut(..identity.len()), psk.get_mut(..key.len())) else {
+            return Ok(0);
+        };
+        name.copy_from_slice(identity.as_bytes());
+        psk.copy_from_slice(&key);
+        Ok(key.len())
+    });
+    Ok(builder.build())
+}
+
+/// Opens TLS connections, and no others.
+pub struct Tls {
+    context: SslContext,
+    patience: Duration,
+}
+
+impl Tls {
+    /// With this identity and key; a connection may say nothing for so long.
+    pub fn new(identity: &str, key: &[u8], patience: Duration) -> Result<Self, Error> {
+        // TLS 1.3 has keys of another kind.
+        let context = context(SslMethod::tls_client(), Some(SslVersion::TLS1_2), identity, key)?;
+        Ok(Self { context, patience })
+    }
+}
+
+impl Connect for Tls {
+    type Error = Error;
+    type Conn<'c> = Conn;
+
+    const TLS: bool = true;
+
+    async fn connect(&self, server: Server<'_>) -> Result<Conn, Error> {
+        if !server.tls {
+            return Err(Error::Io(ErrorKind::Unsupported.into()));
+        }
+        let tcp = TcpStream::connect((server.host, server.port))?;
+        tcp.set_read_timeout(Some(self.patience))?;
+        tcp.set_nodelay(true)?;
+        match Ssl::new(&self.context)?.connect(tcp) {
+            Ok(stream) => Ok(Conn(stream)),
+            Err(HandshakeError::WouldBlock(_)) => Err(Error::Io(ErrorKind::TimedOut.into())),
+            Err(HandshakeError::SetupFailure(error)) => Err(error.into()),
+            Err(HandshakeError::Failure(stream)) => Err(Error::Handshake(stream.error().to_string())),
+        }
+    }
+
+    fn failure(error: &Error) -> Failure {
+        match error {
+            Error::Handshake(_) => Failure::Tls,
+            _ => Failure::Network,
+        }
+    }
+}
+
+/// A connection to one server.
+pub struct Conn(SslStream<TcpStream>);
+
+impl eio::ErrorType for Conn {
+    type Error = Error;
+}
+
+impl eio::Read for Conn {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        Ok(self.0.read(buf)?)
+    }
+}
+
+impl eio::Write for Conn {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        Ok(self.0.write(bytes)?)
+    }
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.0.flush()?)
     }
 }
 
@@ -143,7 +218,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
-            Self::Handshake(error) => write!(f, "no DTLS session: {error}"),
+            Self::Handshake(error) => write!(f, "no session: {error}"),
             Self::Dtls(error) => error.fmt(f),
             Self::Setup(error) => error.fmt(f),
         }
@@ -151,3 +226,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl eio::Error for Error {
+    fn kind(&self) -> eio::ErrorKind {
+        match self {
+            Self::Io(error) => error.kind().into(),
+            _ => eio::ErrorKind::Other,
+        }
+    }
+}

@@ -6,10 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dfu_dtls::{Dtls, Error};
+use dfu_dtls::{Dtls, Error, Tls};
 use dfu_target::blocking::block_on;
+use fota_download::coap::tcp;
 use fota_download::coap::{self, Settings, space};
-use fota_download::{Coap, Source};
+use fota_download::{Coap, CoapTcp, Source};
 
 const KEY: &[u8] = b"0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -72,19 +73,21 @@ fn file() -> Vec<u8> {
 }
 
 /// All from an offset on.
+async fn all<S: Source>(source: &mut S, from: u32) -> Result<Vec<u8>, S::Error> {
+    assert_eq!(source.open(from).await?.start, from);
+    let (mut came, mut piece) = (Vec::new(), [0; 700]);
+    loop {
+        match source.read(&mut piece).await? {
+            0 => return Ok(came),
+            count => came.extend(&piece[..count]),
+        }
+    }
+}
+
 fn fetch(dtls: &Dtls, url: &str, from: u32, window: u8) -> Result<Vec<u8>, coap::Error<Error>> {
     let mut buf = vec![0; space(1024, window)];
     let mut source = Coap::new(dtls, url, Settings::new(0x1234_5678_9abc_def0).window(window), &mut buf).unwrap();
-    block_on(async {
-        assert_eq!(source.open(from).await?.start, from);
-        let (mut came, mut piece) = (Vec::new(), [0; 700]);
-        loop {
-            match source.read(&mut piece).await? {
-                0 => return Ok(came),
-                count => came.extend(&piece[..count]),
-            }
-        }
-    })
+    block_on(all(&mut source, from))
 }
 
 #[test]
@@ -132,4 +135,21 @@ fn closing_ends_the_session_and_the_next_open_makes_another() {
         let count = source.read(&mut piece).await.unwrap();
         assert_eq!(piece[..count], file[2048..2048 + count]);
     });
+}
+
+#[test]
+fn over_tls_it_comes_too_and_another_key_is_a_failure_of_tls() {
+    let (server, file) = (Server::start(), file());
+    server.put(&file);
+    let url = server.url().replace("coaps:", "coaps+tcp:");
+    let mut buf = [0; 256];
+    let tls = Tls::new("device", KEY, PATIENCE).unwrap();
+    for window in [1, 4] {
+        let mut source = CoapTcp::new(&tls, &url, tcp::Settings::new(7).window(window), &mut buf).unwrap();
+        assert!(block_on(all(&mut source, 0)).unwrap() == file, "window {window}");
+        assert!(block_on(all(&mut source, 100_001)).unwrap() == file[100_001..], "window {window}");
+    }
+    let tls = Tls::new("device", b"another", PATIENCE).unwrap();
+    let mut source = CoapTcp::new(&tls, &url, tcp::Settings::new(7), &mut buf).unwrap();
+    assert!(matches!(block_on(source.open(0)), Err(coap::Error::Tls(Error::Handshake(_)))));
 }
