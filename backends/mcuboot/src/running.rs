@@ -4,6 +4,7 @@ use core::fmt;
 
 use dfu_target::flash::{Region, RegionError, align_down};
 use dfu_target::image::mcuboot::{HEADER_LEN, Header};
+use dfu_target::{Digest, Sha256};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::check::Tlvs;
@@ -25,6 +26,9 @@ pub struct Running<'a, F, P> {
     region: Region<'a, F>,
     place: P,
 }
+
+/// How the area of TLVs behind the hashed part begins.
+const TLV_MAGIC: [u8; 2] = [0x07, 0x69];
 
 /// What the bootloader did last with the image that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +127,47 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
             at = at.saturating_add(len as u32);
         }
         Ok(None)
+    }
+
+    /// The SHA-256 of the file that this slot's image came from, up to the end of its TLVs: where it is the wanted
+    /// file's, nothing has to be fetched. `None`: there is no image, or its sizes are not those of one. Reads only.
+    pub async fn digest(
+        &mut self,
+        engine: &mut impl Sha256,
+    ) -> Result<Option<Digest>, ConfirmError<RegionError<F::Error>>> {
+        let mut buffer = [0; MAX_MARK];
+        let head = buffer.get_mut(..const { HEADER_LEN.next_multiple_of(F::READ_SIZE) }).unwrap_or_default();
+        self.region.read(0, head).await.map_err(ConfirmError::Flash)?;
+        let Ok(header) = Header::parse(head) else { return Ok(None) };
+        let info = header.tlv_offset().saturating_add(header.protected_size.into());
+        // Magic and length of the TLVs, of which the last two bytes tell where the file ends.
+        let mut tlvs = [0; 4];
+        let mut end = info.saturating_add(tlvs.len() as u32);
+        let mut at = 0;
+        engine.start();
+        while at < end && end <= self.region.size() {
+            let bytes = buffer.get_mut(..const { MAX_MARK / F::READ_SIZE * F::READ_SIZE }).unwrap_or_default();
+            let left = self.region.size().saturating_sub(at) as usize;
+            let len = bytes.len().min(left);
+            let bytes = bytes.get_mut(..len).unwrap_or_default();
+            self.region.read(at, bytes).await.map_err(ConfirmError::Flash)?;
+            for (nth, place) in (info..).zip(&mut tlvs) {
+                let byte = nth.checked_sub(at).and_then(|nth| bytes.get(nth as usize));
+                *place = *byte.unwrap_or(place);
+            }
+            let next = at.saturating_add(len as u32);
+            if next >= info.saturating_add(tlvs.len() as u32) {
+                let [magic @ .., low, high] = tlvs;
+                let total = u32::from(u16::from_le_bytes([low, high]));
+                if magic != TLV_MAGIC || total < tlvs.len() as u32 {
+                    return Ok(None);
+                }
+                end = info.saturating_add(total);
+            }
+            engine.update(bytes.get(..end.saturating_sub(at) as usize).unwrap_or(bytes));
+            at = next;
+        }
+        Ok((at >= end).then(|| engine.finish()))
     }
 
     /// Keeps the image that runs. Legal to repeat; an image that needs no confirmation costs no write.

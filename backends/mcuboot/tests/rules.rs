@@ -7,7 +7,7 @@ use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::{Header, Version};
 use dfu_target::image::{HEAD_LEN, Image, ImageKind};
 use dfu_target::target::Assurance;
-use dfu_target::{DfuTarget, blocking::block_on};
+use dfu_target::{DfuTarget, Sha256, blocking::block_on};
 use dfu_target_mcuboot::signature::{EcdsaP256, Ed25519, Ed25519Pure, Rsa2048, Rsa3072, Scheme};
 use dfu_target_mcuboot::{
     Active, Config, ConfigError, Encryption, Error, HashKind, ImageHash, McubootTarget, Mode, Refusal, Rules, Running,
@@ -401,4 +401,56 @@ fn the_running_images_counter_is_what_the_next_one_is_compared_with() {
         let _ = of(&image[..len]);
     }
     assert_eq!(of(&image.patched(12, &0xffff_0000_u32.to_le_bytes())), None, "beyond the slot");
+}
+
+#[test]
+fn the_running_files_digest_is_that_of_its_bytes_and_of_no_others() {
+    let sha256 = |bytes: &[u8]| {
+        let mut engine = SoftSha256::default();
+        Sha256::update(&mut engine, bytes);
+        Sha256::finish(&mut engine)
+    };
+    let of = |slot: &[u8]| {
+        let chip = Flash::new(SimFlash::new(SLOT as usize));
+        let slots = Slots::checked::<Flash, Flash>(SLOT, SLOT, MOVE).unwrap();
+        chip.sim().load(0, slot);
+        let mut shared = Shared::new(chip);
+        let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+        block_on(Running::new(region, &slots).unwrap().digest(&mut SoftSha256::default())).unwrap()
+    };
+    for name in ["tlv-all", "sig-none", "sig-rsa-3072", "app-v1"] {
+        let image = fixture(name);
+        assert_eq!(
+            of(&image[..image.len().min(SLOT as usize)]),
+            (image.len() < SLOT as usize).then(|| sha256(&image)),
+            "{name}"
+        );
+    }
+    for payload in 1000..1140 {
+        // The end lies anywhere in what is read at once, and what comes behind it does not count.
+        let image = ImageBuilder::new().payload(payload).protected(0xa0, &[1; 90]).build().to_vec();
+        let digest = Some(sha256(&image));
+        assert_eq!(of(&image), digest, "{payload}");
+        assert_eq!(of(&[&image[..], &[0x5a; 300]].concat()), digest, "{payload}");
+    }
+    let image = ImageBuilder::new().payload(1000).build().to_vec();
+    for byte in 0..32 {
+        let mut other = image.clone();
+        other[byte] ^= 0x55;
+        assert_ne!(of(&other), Some(sha256(&image)), "{byte}");
+    }
+    // Sizes that no slot has room for, TLVs that are none.
+    let mut long = image.clone();
+    long[12..16].copy_from_slice(&(SLOT - 40).to_le_bytes());
+    let mut endless = image.clone();
+    let info = endless.len() - 40;
+    assert_eq!(endless[info..info + 2], [0x07, 0x69]);
+    endless[info + 2..info + 4].copy_from_slice(&[0xff, 0xff]);
+    let mut short = image.clone();
+    short[info + 2..info + 4].copy_from_slice(&[3, 0]);
+    let mut none = image;
+    none[info] = 8;
+    for slot in [&long[..], &endless, &short, &none, &[]] {
+        assert_eq!(of(slot), None);
+    }
 }

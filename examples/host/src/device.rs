@@ -1,15 +1,17 @@
 //! The firmware: what the device does each time it is powered on. Nothing in here knows that it is simulated.
 
-use dfu_target::digest::{Digest, Sha256, SoftSha256};
-use dfu_target::flash::{Layout, Region, Shared};
+use dfu_apps::mcuboot::{self, Boot};
+use dfu_apps::{Event, Means, update};
+use dfu_target::digest::{Digest, SoftSha256};
+use dfu_target::flash::{Layout, Shared};
 use dfu_target::target::DynDfuTarget;
-use dfu_target::{ImageId, ImageKind, ProgressLog};
+use dfu_target::{ImageId, ProgressLog};
 use dfu_target_mcuboot::{Config, McubootTarget, Mode, Running, RunningState, Slots};
 use embedded_hal_async::delay::DelayNs;
-use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
+use embedded_storage_async::nor_flash::NorFlash;
 use fota_connectors::tokio::Net;
 use fota_download::coap::{self, Settings};
-use fota_download::{Backoff, Control, Event as Going, Job, Offer, Remote, Source, fota, preflight};
+use fota_download::{Backoff, Control, Job, Offer, Remote, Source, preflight};
 
 use crate::map::{LOG, PRIMARY, SECONDARY};
 use crate::net::{File, Metered, Traffic};
@@ -25,14 +27,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) window: u8,
 }
 
-/// What the device says on its console.
-pub(crate) enum Event {
-    /// The bootloader started this application, in this state.
-    Runs(RunningState),
-    /// The update goes on.
-    Goes(Going),
-}
-
 /// Why the device has nothing more to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -46,7 +40,7 @@ pub(crate) enum Outcome {
 
 pub(crate) type Failure = Box<dyn core::error::Error>;
 
-/// From power-on to the next reset.
+/// From power-on to the next reset: [`mcuboot::run`], with a target that is chosen when the program runs, as a PC can.
 pub(crate) async fn run<F: NorFlash<Error: 'static> + 'static>(
     flash: F,
     net: (&Net, &Traffic),
@@ -59,38 +53,31 @@ pub(crate) async fn run<F: NorFlash<Error: 'static> + 'static>(
     let slots = const { &slots::<F>() };
     let mut buf = [0; BUFFER];
     let mut file = wanted.file(net, &mut buf)?;
+    let mut engine = SoftSha256::default();
 
     let mut running = Running::new(primary, slots)?;
-    let state = running.state().await?;
-    tell(Event::Runs(state));
-    if state == RunningState::Trial {
-        // The self-test: an application that reaches its server can be updated again.
-        file.open(0).await?;
-        running.confirm().await?;
-        return Ok(Outcome::Confirmed);
-    }
-
-    let active = running.active().await?;
-    if let Some(digest) = wanted.digest
-        && runs(&mut running.release(), &digest).await?
-    {
+    // An application that reaches its server can be updated again.
+    let mut unreached = None;
+    let test = async || file.open(0).await.map_err(|error| unreached = Some(error)).is_ok();
+    let active = match mcuboot::boot(&mut running, test, &mut *tell).await? {
+        Boot::Confirmed => return Ok(Outcome::Confirmed),
+        Boot::Failed => return Err(unreached.map_or("the self-test failed".into(), Failure::from)),
+        Boot::Runs(active) => active,
+    };
+    if wanted.digest.is_some() && running.digest(&mut engine).await? == wanted.digest {
         return Ok(Outcome::Current);
     }
-    let mut job = match wanted.digest {
+    let job = match wanted.digest {
         Some(digest) => Job::of(digest),
         None => Job::new(ImageId::named(wanted.url)),
     };
-    job = job.kind(ImageKind::Mcuboot).backoff(BACKOFF).silence(SILENCE);
-    if state != RunningState::Reverted {
-        // The request may have been recorded and not written, when power failed between the two.
-        job = job.again();
-    }
+    let job = mcuboot::unless_reverted(job.backoff(BACKOFF).silence(SILENCE), active.state);
     let target: Box<dyn DynDfuTarget + '_> =
-        Box::new(McubootTarget::<_, _, _, 256>::new(secondary, SoftSha256::default(), slots, active)?);
+        Box::new(McubootTarget::<_, _, _, 256>::new(secondary, engine, slots, active)?);
     let (mut one, mut two) = (Aligned([0; CHUNK]), Aligned([0; CHUNK]));
-    let (log, control, buffers) = (ProgressLog::<_>::new(log), Control::new(), [&mut one.0[..], &mut two.0[..]]);
-    let _at_reset =
-        fota(&mut file, target, log, &job, &control, clock, buffers, |event| tell(Event::Goes(event))).await?;
+    let buffers = [&mut one.0[..], &mut two.0[..]];
+    let means = Means { file: &mut file, clock, control: &Control::new(), buffers };
+    let _at_reset = update(target, ProgressLog::<_>::new(log), &job, means, tell).await?;
     Ok(Outcome::AtReset)
 }
 
@@ -128,31 +115,6 @@ pub(crate) async fn state<F: NorFlash<Error: 'static> + 'static>(flash: F) -> Re
     let mut flash = Shared::new(flash);
     let [primary] = flash.split(const { &Layout::<F, 1>::new([PRIMARY]) });
     Ok(Running::new(primary, const { &slots::<F>() })?.state().await?)
-}
-
-/// Whether the slot begins with the file of this digest, which ends behind the image's TLVs.
-async fn runs<F: NorFlash<Error: 'static>>(slot: &mut Region<'_, F>, digest: &Digest) -> Result<bool, Failure> {
-    let mut words = [0; 16];
-    slot.read(0, &mut words).await?;
-    let half = |at: usize| u32::from(u16::from_le_bytes([words[at], words[at + 1]]));
-    let body = u32::from_le_bytes([words[12], words[13], words[14], words[15]]);
-    let Some(tlvs) = body.checked_add(half(8) + half(10)).filter(|tlvs| *tlvs < slot.size() - 4) else {
-        return Ok(false);
-    };
-    let mut info = [0; 4];
-    slot.read(tlvs, &mut info).await?;
-    let size = tlvs + u32::from(u16::from_le_bytes([info[2], info[3]]));
-    if size > slot.size() {
-        return Ok(false);
-    }
-    let mut engine = SoftSha256::default();
-    let mut buffer = [0; 256];
-    for at in (0..size).step_by(buffer.len()) {
-        let piece = buffer.len().min((size - at) as usize);
-        slot.read(at, &mut buffer[..piece]).await?;
-        engine.update(&buffer[..piece]);
-    }
-    Ok(engine.finish() == *digest)
 }
 
 /// Both slots: what the bootloader was built with.

@@ -10,10 +10,10 @@ use indicatif::HumanCount;
 
 use crate::board::Board;
 use crate::console::Console;
-use crate::device::Event;
 use crate::map::SECONDARY;
 use crate::summary::{Cut, Facts};
 use crate::{CutAt, Options};
+use dfu_apps::Event;
 
 /// One life of the device, watched.
 pub(crate) struct Watch<'a> {
@@ -53,7 +53,7 @@ impl Watch<'_> {
             Event::Goes(Going::Opening(report) | Going::Receiving(report) | Going::Waiting(report)) => {
                 self.moves(report);
             }
-            Event::Goes(_) => {}
+            Event::Goes(_) | Event::Settled(_) | Event::Recovered(_) => {}
         }
     }
 
