@@ -5,6 +5,8 @@
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "embassy-net")]
+pub mod embassy_net;
 #[cfg(feature = "embedded-nal")]
 pub mod embedded_nal;
 #[cfg(all(feature = "nrf-modem", target_arch = "arm", target_os = "none"))]
