@@ -49,6 +49,8 @@ sets=(
   'fota-connectors:'
   'fota-connectors:embedded-nal'
   'fota-connectors:embedded-nal,defmt'
+  'fota-connectors:embedded-tls'
+  'fota-connectors:embedded-tls,defmt'
   'fota-connectors:embassy-net'
   'fota-connectors:embassy-net-ipv6,defmt'
 )
