@@ -26,12 +26,12 @@
 //! - The server's certificate is signed by the authority itself, with ECDSA over P-256 and SHA-256, and is for the host, by
 //!   name. A chain is refused, because `embedded-tls` does not look whether those amid it may sign for others: take a
 //!   certificate of your own authority, not that of a public one.
-//! - The server has that certificate's key. `embedded-tls` lets one go on that shows neither certificate nor key; this
-//!   does not.
-//! - That the certificate is valid by date, where [`Tls::clock`] names a clock.
+//! - The server showed it, and has its key. `embedded-tls` by itself goes on with one that shows neither.
+//! - Nothing but encrypted records comes after the handshake.
+//! - The certificate is valid by date, where [`Tls::clock`] names a clock.
 //!
-//! Not checked: whether it was revoked, and what it may be used for. `embedded-tls` panics at some messages, from the server
-//! (a change of keys) and from whoever is in between (an empty one in the handshake).
+//! Not checked: whether it was revoked, and what it may be used for. `embedded-tls` panics where the server, the right one,
+//! changes its keys, which those in use do after some hundred gigabytes.
 
 mod desk;
 mod error;

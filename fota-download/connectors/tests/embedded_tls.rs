@@ -7,6 +7,8 @@
     reason = "a test stops there"
 )]
 
+#[path = "support/intruder.rs"]
+mod intruder;
 mod support;
 
 use std::net::SocketAddr;
@@ -160,6 +162,51 @@ fn a_certificate_that_another_one_s_owner_signed_is_refused() {
     let right = localhost.signed_by(&key, &authority).unwrap();
     let port = serve_as(&showing(vec![&right, &ca], &key), &file).port();
     assert_eq!(run(driving(&tls, ANY, fetch(&tls, &format!("https://localhost:{port}/")))).unwrap(), file);
+}
+
+#[test]
+fn a_server_that_shows_nothing_gets_nothing() {
+    let authority = authority("localhost");
+    let (tell, told) = std::sync::mpsc::channel();
+    let port = tcp("127.0.0.1:0", move |conn| tell.send(intruder::shake_hands(conn, false)).unwrap()).port();
+    let tls = Tls::new(plain(), &authority.ca);
+    let error = run(driving(&tls, ANY, fetch(&tls, &format!("https://localhost:{port}/secret")))).unwrap_err();
+    assert!(matches!(error, http::Error::Tls(Error::NotVouched)), "{error:?}");
+    assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(0));
+}
+
+#[test]
+fn an_empty_record_causes_no_panic() {
+    let authority = authority("localhost");
+    let port = tcp("127.0.0.1:0", |conn| _ = intruder::shake_hands(conn, true)).port();
+    let error = connect_error(&Tls::new(plain(), &authority.ca), at(port));
+    assert!(matches!(error, Error::Tls(TlsError::InvalidRecord)), "{error:?}");
+    assert_eq!(failure(&error), Failure::Tls);
+}
+
+#[test]
+fn what_is_not_encrypted_is_refused() {
+    let authority = authority("localhost");
+    let close = [21, 3, 3, 0, 2, 1, 0];
+    let keys = [22, 3, 3, 0, 5, 24, 0, 0, 1, 0];
+    for record in [&close[..], &keys] {
+        let (config, record) = (authority.config.clone(), record.to_vec());
+        let port = tcp("127.0.0.1:0", move |conn| {
+            let mut conn = secure(&config, conn);
+            std::io::Read::read(&mut conn, &mut [0; 100]).unwrap();
+            std::io::Write::write_all(&mut conn.sock, &record).unwrap();
+            silent(conn);
+        })
+        .port();
+        let tls = Tls::new(plain(), &authority.ca);
+        run(driving(&tls, ANY, async {
+            let mut conn = tls.connect(at(port)).await.unwrap();
+            conn.write_all(b"request").await.unwrap();
+            conn.flush().await.unwrap();
+            let error = conn.read(&mut [0; 9]).await.unwrap_err();
+            assert!(matches!(error, Error::Tls(TlsError::InvalidRecord)), "{error:?}");
+        }));
+    }
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl<C: Connect, K: TlsClock> Tls<'_, C, K> {
             Err(error) => return self.desk.borrow_mut().give(Err(Error::Connection(error))),
         };
         let cause = Cell::new(None);
-        let wire = Wire { conn, cause: &cause };
+        let is_open = Cell::new(false);
+        let wire = Wire { conn, cause: &cause, opened: &is_open, head: Head::default(), left: 0 };
         let mut tls = TlsConnection::<_, Aes128GcmSha256>::new(wire, buffers.received, buffers.sent);
         let config = TlsConfig::new().with_server_name(host);
         let mut provider = Provider::<_, K>::new(rng, self.authority);
@@ -60,6 +61,7 @@ impl<C: Connect, K: TlsClock> Tls<'_, C, K> {
             Ok(()) => Err(Error::NotVouched),
             Err(error) => Err(of_tls(error, &cause)),
         };
+        is_open.set(true);
         let failed = opened.is_err();
         self.desk.borrow_mut().give(opened);
         if failed {
@@ -96,9 +98,9 @@ impl<C: Connect, K: TlsClock> Tls<'_, C, K> {
 }
 
 /// What the connection below has to say comes without its cause, which was kept.
-fn of_tls<E>(error: TlsError, cause: &Cell<Option<E>>) -> Error<E> {
+fn of_tls<E>(error: TlsError, cause: &Cell<Option<Error<E>>>) -> Error<E> {
     match (cause.take(), error) {
-        (Some(cause), _) => Error::Connection(cause),
+        (Some(cause), _) => cause,
         (None, TlsError::Io(_) | TlsError::IoError | TlsError::ConnectionClosed | TlsError::MissingHandshake) => {
             Error::Closed
         }
@@ -106,21 +108,67 @@ fn of_tls<E>(error: TlsError, cause: &Cell<Option<E>>) -> Error<E> {
     }
 }
 
-/// The connection below, which keeps its error.
+/// The connection below, which keeps its error, and keeps from `embedded-tls` what that would panic at.
 struct Wire<'k, C: ErrorType> {
     conn: C,
-    cause: &'k Cell<Option<C::Error>>,
+    cause: &'k Cell<Option<Error<C::Error>>>,
+    /// The handshake is over.
+    opened: &'k Cell<bool>,
+    head: Head,
+    /// How much of the record is to come.
+    left: u16,
 }
 
 impl<C: ErrorType> Wire<'_, C> {
     fn keep<T>(&self, result: Result<T, C::Error>) -> Result<T, Broken> {
         result.map_err(|error| {
             let kind = embedded_io_async::Error::kind(&error);
-            self.cause.set(Some(error));
+            self.cause.set(Some(Error::Connection(error)));
             Broken(kind)
         })
     }
+
+    /// Follows what came. `None`: a record begins in it that is encrypted and has nothing in it, not even its kind; or one
+    /// that is not encrypted, where all are.
+    fn follow(&mut self, mut bytes: &[u8]) -> Option<()> {
+        loop {
+            let (_, rest) = bytes.split_at_checked(self.left.into()).unwrap_or((bytes, &[]));
+            self.left = self.left.saturating_sub(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+            let Some((first, rest)) = rest.split_first() else { return Some(()) };
+            bytes = rest;
+            if let Some((kind, length)) = self.head.push(*first) {
+                let encrypted = kind == ENCRYPTED;
+                if encrypted && length <= TAG || !encrypted && self.opened.get() {
+                    return None;
+                }
+                self.left = length;
+            }
+        }
+    }
 }
+
+/// Of a record: kind, version, length; and how much of it came.
+#[derive(Default)]
+struct Head([u8; 5], usize);
+
+impl Head {
+    /// Kind and length, with the last byte of it.
+    fn push(&mut self, byte: u8) -> Option<(u8, u16)> {
+        if let Some(place) = self.0.get_mut(self.1) {
+            *place = byte;
+        }
+        self.1 = self.1.saturating_add(1);
+        let [kind, _, _, high, low] = self.0;
+        (self.1 >= self.0.len()).then(|| {
+            self.1 = 0;
+            (kind, u16::from_be_bytes([high, low]))
+        })
+    }
+}
+
+const ENCRYPTED: u8 = 23;
+/// Of AES-GCM, which is in each encrypted record.
+const TAG: u16 = 16;
 
 /// What is left of an error where its cause was kept.
 #[derive(Debug)]
@@ -147,7 +195,12 @@ impl<C: ErrorType> ErrorType for Wire<'_, C> {
 impl<C: Read> Read for Wire<'_, C> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Broken> {
         let result = self.conn.read(buf).await;
-        self.keep(result)
+        let count = self.keep(result)?;
+        if self.follow(buf.get(..count).unwrap_or_default()).is_none() {
+            self.cause.set(Some(Error::Tls(TlsError::InvalidRecord)));
+            return Err(Broken(embedded_io_async::ErrorKind::InvalidData));
+        }
+        Ok(count)
     }
 }
 
