@@ -83,7 +83,8 @@ impl<'a, C: Connect> Tls<'a, C> {
 }
 
 impl<C: Connect, K: TlsClock> Tls<'_, C, K> {
-    /// Does `work`, and meanwhile what its connections need. The numbers have to be random: TLS is as good as they are.
+    /// Does `work`, and meanwhile what its connections need; once at a time. The numbers have to be random: TLS is as good
+    /// as they are.
     ///
     /// # Cancellation
     ///
