@@ -2,11 +2,11 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test sweep bench
-#                        fuzz
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test chip sweep
+#                        bench fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
-# aiocoap, node-coap. What it could not get it names; the job is then left out (status 77), or fails where CI=true.
+# aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where CI=true.
 # `bench` and `fuzz` are left out there, too.
 #
 # Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
@@ -20,6 +20,7 @@ imgtool=2.5.0
 aiocoap=0.4.17
 node_coap=1.5.0
 fuzzer=0.13.2
+defmt_print=1.2.0
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
@@ -62,7 +63,7 @@ sets=(
   'fota-connectors:embassy-net-ipv6,defmt'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 chip:1200 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -79,12 +80,13 @@ job_fmt() {
   run cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/dtls/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
+  run cargo fmt --manifest-path examples/qemu-m33/Cargo.toml -- --check --color never
   local script
-  for script in .ci/run tests/ci.sh tests/*/*.sh; do
+  for script in .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh; do
     run bash -n "$script"
   done
   if have shellcheck || apt_install shellcheck; then
-    run shellcheck .ci/run tests/ci.sh tests/*/*.sh
+    run shellcheck .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh
   else
     echo 'no shellcheck here: left out'
   fi
@@ -201,6 +203,22 @@ job_readme() {
 job_test() {
   need_peers
   run cargo test --workspace
+}
+
+# The example apps on a Cortex-M33, simulated by QEMU, with servers on this PC; and the library's tests there.
+job_chip() {
+  need_rust clippy "$target"
+  need qemu-system-arm qemu-system-arm
+  need nginx nginx-light
+  need coap-server-notls libcoap3-bin
+  need python3 python3
+  need_defmt_print
+  # In its folder, which says for what it is built.
+  local target_dir=${CARGO_TARGET_DIR:-target}
+  case $target_dir in /*) ;; *) target_dir=$PWD/$target_dir ;; esac
+  (cd examples/qemu-m33 &&
+    run cargo clippy "${locked[@]}" --release --target-dir "$target_dir/chip" --bins -- -D warnings)
+  run examples/qemu-m33/run.sh
 }
 
 job_sweep() {
@@ -343,6 +361,13 @@ need_fuzzer() {
   have cargo-fuzz || run timeout 600 cargo install --quiet --locked "cargo-fuzz@$fuzzer" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have cargo-fuzz || lack "cargo-fuzz $fuzzer (crates.io)"
+}
+
+# What firmwares say by defmt.
+need_defmt_print() {
+  have defmt-print || run timeout 600 cargo install --quiet --locked "defmt-print@$defmt_print" --root "$tools" || true
+  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
+  have defmt-print || lack "defmt-print $defmt_print (crates.io)"
 }
 
 need_imgtool() {

@@ -64,6 +64,8 @@ pub struct Finished {
 /// same job goes on later, also after a reset. A source that hangs is opened anew ([`Job::silence`]), and
 /// [`Job::deadline`] bounds it all. Both are counted on a clone of `clock`, in tenths of a second.
 ///
+/// Pass `&mut target`: a target by value lies in several of the futures in here, and each move of it takes stack.
+///
 /// An erase that takes long is told by the target that does it: the modem's delta target has a policy for that.
 ///
 /// # Cancellation

@@ -4,7 +4,7 @@ use core::fmt;
 
 use dfu_target::flash::{Region, RegionError};
 use dfu_target::{Digest, ImageKind, ProgressLog, Sha256};
-use dfu_target_mcuboot::{Active, ConfigError, ConfirmError, McubootTarget, Running, RunningState, Slots};
+use dfu_target_mcuboot::{Active, ConfigError, ConfirmError, McubootTarget, Running, RunningState, Slots, Verify};
 use embedded_hal_async::delay::DelayNs;
 use embedded_storage_async::nor_flash::NorFlash;
 use fota_download::{FotaError, Job, Source};
@@ -72,11 +72,12 @@ pub fn unless_reverted(job: Job, state: RunningState) -> Job {
 }
 
 /// From power-on to the next reset. `digest`: the wanted file's, if it is known; then nothing is fetched where it runs
-/// already. `N`: the target's buffer, in bytes.
-pub async fn run<F, H, S, D, const N: usize>(
+/// already. `verify`: what more is asked of an image, a signature for one; `()`: nothing. `N`: the target's buffer, in
+/// bytes.
+pub async fn run<F, H, V, S, D, const N: usize>(
     [primary, secondary, log]: [Region<'_, F>; 3],
     slots: &Slots,
-    mut engine: H,
+    (mut engine, verify): (H, V),
     (job, digest): (Job, Option<Digest>),
     means: Means<'_, S, D>,
     mut tell: impl FnMut(Event),
@@ -84,6 +85,7 @@ pub async fn run<F, H, S, D, const N: usize>(
 where
     F: NorFlash,
     H: Sha256,
+    V: Verify,
     S: Source,
     D: DelayNs + Clone,
 {
@@ -102,9 +104,11 @@ where
         }
     }
     let job = unless_reverted(job, active.state);
-    let target = McubootTarget::<_, _, _, N>::new(secondary, engine, slots, active);
-    let target = target.map_err(|error| boot_error(BootError::Slots(error)))?;
-    let _ = update(target, ProgressLog::<_>::new(log), &job, means, tell).await.map_err(Error::Update)?;
+    let target = McubootTarget::<_, _, _, N, _>::verifying(secondary, engine, slots, active, verify);
+    // Borrowed, as each future on the way would have room for it else, and it would be moved through all of them.
+    let mut target = target.map_err(|error| boot_error(BootError::Slots(error)))?;
+    let mut log = ProgressLog::<_>::new(log);
+    let _ = update(&mut target, &mut log, &job, means, tell).await.map_err(Error::Update)?;
     Ok(Next::Reset)
 }
 

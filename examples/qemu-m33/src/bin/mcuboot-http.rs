@@ -1,0 +1,274 @@
+//! `dfu_apps::mcuboot` on the chip: the next image from a server, over embassy-net, into the slots of a simulated
+//! nRF9160. From power-on to the next reset; each start is another run of QEMU.
+//!
+//! Arguments, each `name=value`: `url`; `digest`, the file's SHA-256; `cut`, after how many words and erases the power
+//! fails; `rules=1`, to ask for a signature by the tests' Ed25519 key and for no older version; `window`, of CoAP;
+//! `random`, as there is nothing in the machine to draw from.
+#![no_std]
+#![no_main]
+
+use core::fmt::Display;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use defmt::{Display2Format, error, info, warn};
+use defmt_semihosting as _;
+use dfu_apps::{Event, Means, Next, mcuboot};
+use dfu_qemu_m33::console::{self, Arguments};
+use dfu_qemu_m33::ethernet::Ethernet;
+use dfu_qemu_m33::executor;
+use dfu_qemu_m33::flash::{self, Cut, Flash, Timed};
+use dfu_qemu_m33::stack::Measured;
+use dfu_target::ImageId;
+use dfu_target::digest::{Digest, SoftSha256};
+use dfu_target::flash::{Layout, Shared};
+use dfu_target_mcuboot::signature::Ed25519;
+use dfu_target_mcuboot::{Config, Mode, Rules, Slots, VersionRule};
+use embassy_executor::Spawner;
+use embassy_net::udp::PacketMetadata;
+use embassy_net::{Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_time::{Delay, Duration, Instant, Ticker, Timer};
+use fota_connectors::embassy_net::{Tcp, Udp};
+use fota_download::coap::{self, Settings};
+use fota_download::source::{Call, Meta};
+use fota_download::{Control, Job, Remote, Source};
+use static_cell::{ConstStaticCell, StaticCell};
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static ARGUMENTS: StaticCell<Arguments> = StaticCell::new();
+    let arguments: &'static Arguments = ARGUMENTS.init(Arguments::get());
+    executor::run(|spawner| start(spawner, arguments))
+}
+
+fn start(spawner: Spawner, arguments: &'static Arguments) {
+    static RESOURCES: StaticCell<StackResources<4>> = StaticCell::new();
+    let address = StaticConfigV4 {
+        address: Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24),
+        gateway: Some(Ipv4Address::new(10, 0, 2, 2)),
+        dns_servers: Default::default(),
+    };
+    let config = embassy_net::Config::ipv4_static(address);
+    let resources = RESOURCES.init(StackResources::new());
+    let (stack, runner) = embassy_net::new(Ethernet::start(), config, resources, random(arguments));
+    let tasks = (network(runner), work(), awake(), update(stack, arguments));
+    let (Ok(network), Ok(work), Ok(awake), Ok(update)) = tasks else { defmt::panic!("each task is there once") };
+    spawner.spawn(network);
+    spawner.spawn(work);
+    spawner.spawn(awake);
+    spawner.spawn(update);
+}
+
+#[embassy_executor::task]
+async fn network(mut runner: embassy_net::Runner<'static, Ethernet>) -> ! {
+    runner.run().await
+}
+
+/// What the device is there for: goes on while it is updated, and when that fails.
+#[embassy_executor::task]
+async fn work() {
+    let mut ticker = Ticker::every(Duration::from_millis(100));
+    loop {
+        ticker.next().await;
+        TICKS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// QEMU's network looks at what was sent when something else wakes it.
+#[embassy_executor::task]
+async fn awake() {
+    loop {
+        Timer::after_millis(2).await;
+    }
+}
+
+#[embassy_executor::task]
+async fn update(stack: Stack<'static>, arguments: &'static Arguments) {
+    let measured = Measured::new(run(stack, arguments), |bytes| STACK.store(bytes as u32, Ordering::Relaxed));
+    let state = size_of_val(&measured);
+    let done = measured.await;
+    let ticks = TICKS.load(Ordering::Relaxed);
+    if done.is_err() {
+        Timer::after_secs(1).await;
+    }
+    let ticks = (ticks, TICKS.load(Ordering::Relaxed));
+    costs();
+    info!("ram {} bytes of stack, {} of the future", STACK.load(Ordering::Relaxed), state);
+    info!("work {} ticks, {} after that; longest turn {} us", ticks.0, ticks.1 - ticks.0, executor::longest_turn());
+    match done {
+        Ok(Next::Reset) => info!("reset"),
+        Ok(Next::Nothing) => info!("nothing to do"),
+        Err(Failed) => console::exit(1),
+    }
+    console::exit(0)
+}
+
+/// From power-on to the next reset.
+async fn run(stack: Stack<'static>, arguments: &Arguments) -> Result<Next, Failed> {
+    let url = arguments.value("url").unwrap_or_default();
+    let digest = arguments.value("digest").and_then(hex).map(Digest);
+    let cut = arguments.number("cut").map(|after| Cut { after, last: power_fails });
+    let mut shared = Shared::new(Timed(Flash::new(cut)));
+    let regions = shared.split(const { &Layout::<Timed, 3>::new([flash::PRIMARY, flash::SECONDARY, flash::LOG]) });
+
+    let buffers = BUFFERS.take();
+    let tcp = Tcp::new(stack, &mut buffers.tcp_received, &mut buffers.sent);
+    let meta = [&mut buffers.meta_received[..], &mut buffers.meta_sent];
+    let [meta_received, meta_sent] = meta;
+    let udp = Udp::new(stack, meta_received, &mut buffers.udp_received, meta_sent, &mut buffers.udp_sent);
+    let window = arguments.number("window").unwrap_or(1).min(WINDOW as u32) as u8;
+    let settings = Settings::new(random(arguments)).window(window);
+    let file = Remote::new(&tcp, &udp, url, settings, &mut buffers.file);
+    let mut file = Metered(file.map_err(|reason| failed(url, &reason))?);
+
+    let job = digest.map_or_else(|| Job::new(ImageId::named(url)), Job::of);
+    let control = Control::new();
+    let [one, two] = &mut buffers.chunks;
+    let means = Means { file: &mut file, clock: &mut Delay, control: &control, buffers: [&mut one.0, &mut two.0] };
+    let engine = SoftSha256::default();
+    let done = if arguments.value("rules").is_some() {
+        let rules = Rules::new(engine.clone()).version(VersionRule::NewerOrEqual).signed(Ed25519, &[KEY]);
+        let rules = rules.map_err(|reason| failed("the key", &reason))?;
+        mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, rules), (job, digest), means, tell()).await
+    } else {
+        mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, ()), (job, digest), means, tell()).await
+    };
+    done.map_err(|reason| failed("update", &reason))
+}
+
+/// It was told why.
+struct Failed;
+
+fn failed(what: &str, reason: &dyn Display) -> Failed {
+    error!("{}: {}", what, Display2Format(reason));
+    Failed
+}
+
+/// Writes down how it goes, once for each 64 KiB.
+fn tell() -> impl FnMut(Event) {
+    let mut next = 0;
+    move |event| match event {
+        Event::Runs(state) => info!("boot {}", state),
+        Event::Goes(fota_download::Event::Opening(report)) => info!("open from {}", report.offset),
+        Event::Goes(fota_download::Event::Receiving(report)) => {
+            if report.offset >= next {
+                info!("receive {} of {}, {} safe", report.offset, report.size, report.durable);
+                next = (report.offset / 65_536 + 1) * 65_536;
+            }
+        }
+        Event::Goes(fota_download::Event::Waiting(report)) => {
+            warn!("{} at {} ms", report.step, Instant::now().as_millis())
+        }
+        Event::Goes(event) => info!("{}", event),
+        event => info!("{}", event),
+    }
+}
+
+/// What it took, up to here.
+fn costs() {
+    let (words, pages) = flash::counts();
+    info!("flash {} words programmed, {} pages erased", words, pages);
+    info!("fetched {} bytes", FETCHED.load(Ordering::Relaxed));
+}
+
+fn power_fails() -> ! {
+    costs();
+    info!("power fails");
+    console::exit(3)
+}
+
+/// A source whose bytes are counted.
+struct Metered<S>(S);
+
+impl<S: Source> Source for Metered<S> {
+    type Error = S::Error;
+
+    async fn open(&mut self, from: u32) -> Result<Meta, S::Error> {
+        self.0.open(from).await
+    }
+
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, S::Error> {
+        let count = self.0.read(buf).await?;
+        FETCHED.fetch_add(count as u32, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn paid(&self) -> u32 {
+        self.0.paid()
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+
+    async fn call(&mut self, call: Call<'_>) -> Result<(), S::Error> {
+        match call {
+            Call::Open(from, meta) => *meta = self.open(from).await?,
+            Call::Read(buf, count) => *count = self.read(buf).await?,
+        }
+        Ok(())
+    }
+}
+
+/// What the bootloader was built with.
+const SLOTS: Slots = Slots::new::<Timed>(flash::PRIMARY.1, Config::new(Mode::SwapMove));
+/// The bootloader's key.
+const KEY: &[u8] = include_bytes!("../../../../tests/fixtures/keys/test-only-ed25519.pub.der");
+/// The most blocks of CoAP that may be on their way.
+const WINDOW: usize = 4;
+
+/// What is on its way, not in the future, which is moved while it is made.
+struct Buffers {
+    tcp_received: [u8; 4096],
+    sent: [u8; 1024],
+    meta_received: [PacketMetadata; WINDOW],
+    udp_received: [u8; WINDOW * 1200],
+    meta_sent: [PacketMetadata; WINDOW],
+    udp_sent: [u8; 512],
+    /// For a request, the head of an answer, blocks before their turn.
+    file: [u8; coap::space(1024, WINDOW as u8)],
+    chunks: [Aligned; 2],
+}
+
+/// For a flash driver that wants whole words.
+#[repr(align(4))]
+struct Aligned([u8; 1024]);
+
+static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers {
+    tcp_received: [0; _],
+    sent: [0; _],
+    meta_received: [PacketMetadata::EMPTY; _],
+    udp_received: [0; _],
+    meta_sent: [PacketMetadata::EMPTY; _],
+    udp_sent: [0; _],
+    file: [0; _],
+    chunks: [Aligned([0; _]), Aligned([0; _])],
+});
+
+fn random(arguments: &Arguments) -> u64 {
+    u64::from(arguments.number("random").unwrap_or(4)) << 32 | Instant::now().as_ticks()
+}
+
+fn hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+static FETCHED: AtomicU32 = AtomicU32::new(0);
+static STACK: AtomicU32 = AtomicU32::new(0);
+static TICKS: AtomicU32 = AtomicU32::new(0);
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    error!("{}", Display2Format(info));
+    console::exit(101)
+}
+
+#[cortex_m_rt::exception]
+unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
+    error!("hard fault at {:#x}", frame.pc());
+    console::exit(102)
+}
