@@ -4,7 +4,8 @@ mod rig;
 
 pub use rig::{FlashRig, Rig};
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
 
 use dfu_target::image::{HEAD_LEN, Image};
 use dfu_target::target::{Assurance, Checked, Written};

@@ -6,6 +6,7 @@ mod visit;
 pub use board::Board;
 pub use visit::{Phase, Release, Visit};
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ops::Range;
 

@@ -14,9 +14,10 @@ pub use meter::{Counts, Timing};
 
 pub(crate) use cut::tear_word;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
-use std::time::Duration;
+use core::time::Duration;
 
 use embedded_storage::nor_flash::{NorFlashError, NorFlashErrorKind};
 

@@ -1,5 +1,6 @@
 //! [`ImageBuilder`]: MCUboot images in memory, right ones and wrong ones.
 
+use alloc::vec::Vec;
 use core::ops::{Deref, Range};
 
 use sha2::{Digest, Sha256};

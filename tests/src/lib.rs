@@ -1,14 +1,20 @@
+#![cfg_attr(not(feature = "std"), no_std)]
 #![doc = include_str!("../README.md")]
+
+#[macro_use]
+extern crate alloc;
 
 pub mod boot;
 pub mod contract;
 pub mod device;
+#[cfg(feature = "std")]
 pub mod fixture;
 pub mod flash;
 pub mod image;
 pub mod modem;
 pub mod plain;
 pub mod poll;
+#[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
 pub mod source;

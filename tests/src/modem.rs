@@ -26,9 +26,9 @@ pub use start::Outcome;
 pub use state::{Content, FlashSegment, ModemState, Scheduled};
 pub use wrapper::{Manifest, signed_wrapper};
 
+use alloc::rc::Rc;
 use core::cell::{RefCell, RefMut};
 use core::fmt;
-use std::rc::Rc;
 
 use dfu_target_nrf_modem::port::{Bootloader, Delta, Errno, Fault, Offset, Uuid};
 

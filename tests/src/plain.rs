@@ -1,7 +1,8 @@
 //! [`Plain`]: an image read the plain way, all of it in memory. What the library finds byte by byte is compared with
 //! this.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use dfu_target_mcuboot::Mode;
 use sha2::{Digest, Sha256};

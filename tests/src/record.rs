@@ -1,5 +1,6 @@
 //! [`Record`]: a progress record, right or wrong, as a store may hold it.
 
+use alloc::vec::Vec;
 use dfu_target::image::HEAD_LEN;
 use dfu_target::{Digest, ImageId, ImageKind, Progress};
 

@@ -1,15 +1,16 @@
 //! [`Timeline`]: an executor whose time passes only where everybody waits; a flash and a network that take some of it.
 
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::task::{Context, Poll};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
-use std::time::Duration;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use embedded_hal_async::delay::DelayNs;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};

@@ -1,5 +1,6 @@
 //! One boot.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{Boot, Bootloader, Mode, SwapType, trailer};

@@ -5,6 +5,7 @@ use super::boots::Pair;
 use super::tlv::{BadTlvs, Tlvs};
 use super::upgrade::Plan;
 use crate::image::{DEPENDENCY, Version};
+use alloc::vec::Vec;
 
 impl Bootloader {
     /// Whether every image will find what it needs, once each plan is carried out.

@@ -5,6 +5,7 @@ use super::header::{Header, NON_BOOTABLE, RAM_LOAD, ROM_FIXED};
 use super::tlv::Tlvs;
 use super::validate::{self, Found};
 use super::{Boot, Bootloader, Flag, Magic, Refusal, Running, Slot};
+use alloc::vec::Vec;
 
 /// What is known of one image while the slots are tried.
 #[derive(Clone, Copy, Debug)]

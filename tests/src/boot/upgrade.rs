@@ -3,6 +3,7 @@
 use super::boots::Pair;
 use super::header::NON_BOOTABLE;
 use super::{Boot, Bootloader, Mode, Refusal, Running, Slot, SwapType, validate};
+use alloc::vec::Vec;
 
 /// What is to be done with one image.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,6 +1,9 @@
 //! What a target is tested on.
 
-use std::cell::Cell;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
 
 use dfu_target::DfuTarget;
 use dfu_target::flash::{Layout, Region, Shared};

@@ -1,7 +1,7 @@
 //! [`Chip`]: a flash that the code under test holds and the test still has in hand.
 
+use alloc::rc::Rc;
 use core::cell::{RefCell, RefMut};
-use std::rc::Rc;
 
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 

@@ -1,10 +1,12 @@
 //! Looking at what is stored, and changing it past the rules.
 
 use core::ops::Range;
+#[cfg(feature = "std")]
 use std::path::Path;
 
 use super::SimFlash;
 
+#[cfg(feature = "std")]
 impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
     /// A flash with the contents of a file that [`save`](Self::save) wrote; erased if there is no such file.
     ///
@@ -27,7 +29,9 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     pub fn save(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
         std::fs::write(path, &self.cells)
     }
+}
 
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
     /// Everything that is stored.
     pub fn bytes(&self) -> &[u8] {
         &self.cells

@@ -2,6 +2,7 @@
 
 use super::State;
 use super::meter::Counts;
+use alloc::vec::Vec;
 
 /// What was there before, of each granule touched since a checkpoint. Checkpoints nest.
 #[derive(Clone, Debug)]

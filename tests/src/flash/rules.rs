@@ -1,5 +1,6 @@
 //! What a simulated flash demands and how it behaves: the settings of [`SimFlash`].
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::SimFlash;

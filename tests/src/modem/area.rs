@@ -1,5 +1,6 @@
 //! The area where the modem keeps a delta update.
 
+use alloc::vec::Vec;
 use dfu_target_nrf_modem::port::{Code, Fault, Offset, Uuid};
 
 use super::Scheduled;

@@ -1,5 +1,6 @@
 //! [`ModemCall`]: the calls by name, those that were made, and those that are to fail.
 
+use alloc::vec::Vec;
 use dfu_target_nrf_modem::port::Fault;
 
 use super::{FakeModem, Inner};

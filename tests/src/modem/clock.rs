@@ -1,6 +1,6 @@
 //! Time that passes only where somebody waits.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use embedded_hal_async::delay::DelayNs;
 

@@ -1,5 +1,6 @@
 //! [`DeltaFile`]: delta updates that the fake modem takes, and what their first bytes say.
 
+use alloc::vec::Vec;
 use dfu_target_nrf_modem::port::Uuid;
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,7 @@
 //! The bytes of files that are nobody's firmware, and what "decrypting" makes of them.
 
+use alloc::vec::Vec;
+
 /// The first `len` bytes of segment number `segment` that begins at `address`: the word at 4·i is
 /// `((address + 4·i) ^ (segment << 28)) · 0x9e37_79b1`, lowest byte first.
 pub fn fill(segment: u32, address: u32, len: usize) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The modem's own flash, in clear.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use dfu_target_nrf_modem::port::{Range, Uuid};
 use sha2::{Digest, Sha256};

@@ -1,5 +1,6 @@
 //! [`FullFile`]: full updates that the fake modem takes.
 
+use alloc::vec::Vec;
 use dfu_target::Digest;
 use dfu_target_nrf_modem::port::{Range, Uuid};
 use sha2::{Digest as _, Sha256};

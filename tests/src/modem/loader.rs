@@ -1,6 +1,7 @@
 //! What the modem's bootloader has in memory: a loader, and the page that it will program next.
 
 use super::wrapper::Manifest;
+use alloc::vec::Vec;
 
 /// Lost with the mode.
 #[derive(Debug, Default)]

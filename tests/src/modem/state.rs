@@ -1,5 +1,8 @@
 //! [`ModemState`]: what a modem holds without power, as plain data.
 
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use dfu_target_nrf_modem::port::Uuid;
 
 use super::fill::{HIGH, decrypted, fill};

@@ -1,6 +1,6 @@
 //! The power of a modem: its own, or that of a flash beside it.
 
-use std::rc::Rc;
+use alloc::rc::Rc;
 
 use super::FakeModem;
 use crate::flash::{Chip, Cut};

@@ -1,5 +1,6 @@
 //! The signed front of a full update, read and made without the code under test.
 
+use alloc::vec::Vec;
 use dfu_target::digest::SoftSha256;
 use dfu_target_mcuboot::signature::{Rsa2048, Scheme};
 use minicbor::data::Tag;

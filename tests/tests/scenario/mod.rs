@@ -1,5 +1,10 @@
 //! A device that was updated before, a new release for it, and its life from there on under power cuts.
 
+// The chip runs this, too, and has no more than an allocator: examples/qemu-m33.
+extern crate alloc;
+
+use alloc::vec::Vec;
+
 use dfu_target::ErrorKind;
 use dfu_target_mcuboot::{Mode, RunningState, Side, Upgrade};
 use dfu_testkit::boot::{Refusal, SwapType};
