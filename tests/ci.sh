@@ -6,8 +6,8 @@
 #                        bench fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
-# aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where CI=true.
-# `bench` and `fuzz` are left out there, too.
+# aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
+# CI=true. `bench` and `fuzz` are left out there, too.
 #
 # Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
 # http.server, libcoap, aiocoap, node-coap.

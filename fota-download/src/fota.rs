@@ -11,6 +11,7 @@ pub use error::FotaError;
 pub use job::Job;
 
 use core::ops::ControlFlow;
+use core::pin::pin;
 
 use dfu_target::{Applied, Begun, DfuTarget, Digest, ProgressStore, Staged, Update};
 use embedded_hal_async::delay::DelayNs;
@@ -91,7 +92,7 @@ where
     let alarm = clock.clone();
     let mut update = Update::new(Only::new(target, job.kind), store, job.request());
     let mut source = Watched { source, watch: &watch };
-    let work = async {
+    let work = pin!(async {
         let mut session = match update.begin().await.map_err(FotaError::Session)? {
             Begun::Staged(staged) => return finish(staged, job, true, observer).await,
             Begun::Receiving(session) => session,
@@ -137,7 +138,7 @@ where
             Ok(staged) => finish(staged, job, false, observer).await,
             Err(failed) => Err(FotaError::Session(failed.into_error())),
         }
-    };
+    });
     watch.over(alarm, work).await
 }
 

@@ -10,7 +10,7 @@ limits='
 writer   4860  2600
 session  8060  8192
 http    16500 12288
-fota    21080 14336
+fota    21130 14336
 coap    16640 12288
 coap-source  7340  6144
 http-source  7100  5120

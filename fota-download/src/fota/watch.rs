@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::mem;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 
 use embedded_hal_async::delay::DelayNs;
@@ -32,8 +32,8 @@ impl<'c> Watch<'c> {
         Self { control, left: Cell::new(job.deadline), quiet: Cell::new(0), silence: job.silence }
     }
 
-    /// Runs `work` to its end, and the watch beside it.
-    pub(super) async fn over<T>(&self, mut alarm: impl DelayNs, work: impl Future<Output = T>) -> T {
+    /// Runs `work` to its end, and the watch beside it. It stays where it is: moved here it would take its size again.
+    pub(super) async fn over<T>(&self, mut alarm: impl DelayNs, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         let ticks = async {
             loop {
                 alarm.delay_ms(LOOK_MS).await;
@@ -47,7 +47,7 @@ impl<'c> Watch<'c> {
                 .await;
             }
         };
-        let (mut ticks, mut work) = (pin!(ticks), pin!(work));
+        let mut ticks = pin!(ticks);
         poll_fn(|context| {
             let _: Poll<Infallible> = ticks.as_mut().poll(context);
             work.as_mut().poll(context)

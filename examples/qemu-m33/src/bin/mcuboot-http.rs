@@ -9,6 +9,7 @@
 
 use core::fmt::Display;
 use core::panic::PanicInfo;
+use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use defmt::{Display2Format, error, info, warn};
@@ -84,8 +85,8 @@ async fn awake() {
 
 #[embassy_executor::task]
 async fn update(stack: Stack<'static>, arguments: &'static Arguments) {
-    let measured = Measured::new(run(stack, arguments), |bytes| STACK.store(bytes as u32, Ordering::Relaxed));
-    let state = size_of_val(&measured);
+    let measured = pin!(Measured::new(run(stack, arguments), |bytes| STACK.store(bytes as u32, Ordering::Relaxed)));
+    let state = size_of_val(&*measured);
     let done = measured.await;
     let ticks = TICKS.load(Ordering::Relaxed);
     if done.is_err() {
