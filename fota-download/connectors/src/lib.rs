@@ -5,8 +5,12 @@
 #[cfg(feature = "tokio")]
 extern crate std;
 
+#[cfg(feature = "embassy-net")]
+pub mod embassy_net;
 #[cfg(feature = "embedded-nal")]
 pub mod embedded_nal;
+#[cfg(feature = "embedded-tls")]
+pub mod embedded_tls;
 #[cfg(all(feature = "nrf-modem", target_arch = "arm", target_os = "none"))]
 pub mod nrf_modem;
 #[cfg(any(feature = "embedded-nal", all(feature = "nrf-modem", target_arch = "arm", target_os = "none")))]
