@@ -99,7 +99,7 @@ impl Transfer<'_> {
             return self.fail(Fault::Changed);
         }
         self.opening = false;
-        self.answered = true;
+        self.link.answered = true;
         self.skip = self.next.wrapping_sub(start);
         self.left = stop.wrapping_sub(self.next);
         if !more {
