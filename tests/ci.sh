@@ -46,6 +46,8 @@ sets=(
   'fota-download:coap'
   'fota-download:coap,defmt'
   'fota-download:http,coap'
+  'fota-download:coap-tcp'
+  'fota-download:http,coap-tcp'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
 order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 readme:3000 sweep:2400 bench:600 fuzz:1200)

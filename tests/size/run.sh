@@ -13,7 +13,7 @@ http    16440 12288
 fota    20320 14336
 coap    16600 12288
 coap-source  7280  6144
-coap-tcp-source 6200 6144
+coap-tcp-source 6960 6144
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144
@@ -59,8 +59,8 @@ build=(cargo build --quiet --release --target-dir "$target_dir"
 "${build[@]}"
 read -r flash0 ram0 mem0 < <(python3 elf.py size "$elves/baseline")
 echo "rustc $pin, opt-level s, lto fat, panic abort; bytes"
-printf '%-12s %13s %11s %10s %8s %6s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit aim
-printf '%-12s %13d %11d\n' baseline "$flash0" "$ram0"
+printf '%-15s %13s %11s %10s %8s %6s %6s %6s\n' program .text+.rodata .data+.bss 'over base' memcpy.. net limit aim
+printf '%-15s %13d %11d\n' baseline "$flash0" "$ram0"
 for program in $programs; do
   read -r limit aim < <(awk -v p="$program" '$1 == p {print $2, $3}' <<<"$limits")
   read -r flash ram mem < <(python3 elf.py size "$elves/$program")
@@ -77,7 +77,7 @@ for program in $programs; do
     verdict='  MEASURES NOTHING'
     failed=1
   fi
-  printf '%-12s %13d %11d %10d %8d %6d %6d %6d%s\n' \
+  printf '%-15s %13d %11d %10d %8d %6d %6d %6d%s\n' \
     "$program" "$flash" "$ram" $((flash - flash0)) $((mem - mem0)) "$net" "$limit" "$aim" "$verdict"
 done
 

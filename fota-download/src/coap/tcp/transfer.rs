@@ -200,21 +200,19 @@ impl<'b> Transfer<'b> {
         self.fault
     }
 
-    /// Whether a failure of the connection is one that is gone on after, as if it had been closed.
-    pub(super) fn survives(&mut self, failure: Failure) -> bool {
-        let survives = match failure {
-            Failure::TooBig if self.settings.message > BASE && self.step != Next::Connect => {
-                self.settings.message = BASE;
-                self.link.keep = true;
-                true
-            }
-            Failure::Network => self.dying || self.may_reconnect(),
-            _ => self.dying,
-        };
-        if !survives {
-            self.step = Next::Begin;
+    /// What to make of a failure of the connection; `None`: it is gone on after, as if it had been closed.
+    pub(super) fn failed(&mut self, failure: Failure) -> Option<Failure> {
+        let mut failure = failure;
+        if failure == Failure::TooBig && self.settings.message > BASE && self.step != Next::Connect {
+            self.settings.message = BASE;
+            self.link.keep = true;
+            failure = Failure::Network;
         }
-        survives
+        if self.dying || failure == Failure::Network && self.may_reconnect() {
+            return None;
+        }
+        self.step = Next::Begin;
+        Some(failure)
     }
 
     /// What is to be sent.
@@ -330,8 +328,18 @@ impl<'b> Transfer<'b> {
 
     /// Whether the end of the connection is no error.
     fn may_reconnect(&self) -> bool {
-        self.step != Next::Connect
-            && (self.link.keep || self.link.released && self.link.answered && self.link.hold_off == 0)
+        self.step != Next::Connect && (self.link.keep || self.may_move()) && self.knows_again()
+    }
+
+    /// Whether the server wants another connection, and that may be opened at once.
+    fn may_move(&self) -> bool {
+        self.link.released && self.link.answered && self.link.hold_off == 0
+    }
+
+    /// Whether another file over another connection would be told from this one. A server that was started again may
+    /// have one of the same length, and under the same name if that is a number.
+    fn knows_again(&self) -> bool {
+        self.opening || self.meta.tag != 0
     }
 
     /// The connection is over.

@@ -67,8 +67,8 @@ impl Transfer<'_> {
             return self.fail(Fault::TooLarge);
         };
         self.szx = self.szx.min(szx);
-        // libcoap 4.3.1, asked for BERT from amid a file, sends one block at a time and says already of the eighth from the
-        // end that it is the last. Where nobody named the length, the next one is asked for.
+        // libcoap 4.3.1, asked for BERT from amid a file, sends one block at a time and says already of the eighth
+        // from the end that it is the last. Where nobody named the length, the next one is asked for.
         let unnamed = self.from != 0 && answer.size == UNKNOWN && (self.opening || self.size == UNKNOWN);
         self.doubtful = szx == 7 && !whole && !more && unnamed && len != 0 && len & size.wrapping_sub(1) == 0;
         more |= self.doubtful;

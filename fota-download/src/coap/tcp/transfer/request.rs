@@ -18,8 +18,8 @@ impl Transfer<'_> {
     #[inline(never)]
     pub(super) fn ask(&mut self) -> Option<()> {
         if self.link.released {
-            let hold_off = self.link.hold_off;
-            if !self.link.answered || hold_off != 0 {
+            if !self.may_move() || !self.knows_again() {
+                let hold_off = self.link.hold_off;
                 return self.fail(Fault::Released { hold_off });
             }
             self.connected = false;
