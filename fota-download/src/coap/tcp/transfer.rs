@@ -395,7 +395,7 @@ impl<'b> Transfer<'b> {
                     let bytes = part(self.buf, self.at, self.end);
                     let room = out.len().min(self.left as usize);
                     let given = bytes.len().min(room);
-                    if given != 0 || out.is_empty() || self.left == 0 && self.next >= self.size {
+                    if given != 0 || out.is_empty() || self.next >= self.size {
                         out.iter_mut().zip(bytes).take(given).for_each(|(to, from)| *to = *from);
                         self.at = self.at.wrapping_add(given);
                         self.passed(given);
@@ -433,7 +433,7 @@ impl<'b> Transfer<'b> {
         if self.opening {
             return self.open == 0;
         }
-        let flowing = u8::from(self.left != 0 || self.skip != 0);
+        let flowing = u8::from(self.left != 0);
         self.asked < self.size && self.open < self.window.wrapping_sub(flowing)
     }
 

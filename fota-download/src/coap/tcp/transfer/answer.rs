@@ -60,7 +60,7 @@ impl Transfer<'_> {
             7 => !more || len != 0 && len & size.wrapping_sub(1) == 0,
             _ => len == size || !more && len < size,
         };
-        if shift > self.shift() || !whole && start != self.aligned(self.next) || !fits {
+        if !whole && start != self.aligned(self.next) || !fits {
             return self.fail(Fault::Block);
         }
         let Some(stop) = start.checked_add(len).filter(|stop| *stop != UNKNOWN) else {
