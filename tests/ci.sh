@@ -49,6 +49,7 @@ sets=(
   'fota-download:http,log'
   'fota-download:coap'
   'fota-download:coap,defmt'
+  'fota-download:coap-tcp'
   'dfu-apps:'
   'dfu-apps:defmt'
   'fota-download:remote'

@@ -14,8 +14,8 @@ fota    21080 14336
 coap    16640 12288
 coap-source  7340  6144
 http-source  7100  5120
-coap-tcp-source 7240 6144
-fota-remote 34800 14336
+coap-tcp-source 6960 6144
+fota-remote 34520 14336
 modem-delta  3260  3072
 modem-settle 4000  4000
 modem-full   9200  6144

@@ -66,26 +66,33 @@ pub(super) struct Transfer<'b> {
     opening: bool,
     /// What came last may have been the end.
     doubtful: bool,
-    /// There is a connection; our settings were sent; the server's came.
+    /// There is a connection.
     connected: bool,
-    greeted: bool,
-    known: bool,
-    /// By those, it knows blocks, and takes long messages.
-    blocks: bool,
-    long: bool,
-    /// Something was answered over this connection.
-    answered: bool,
-    /// The server may have closed the connection before it saw what is asked for now.
-    keep: bool,
-    /// It wants no more requests over this connection.
-    released: bool,
-    hold_off: u32,
+    link: Link,
     /// All that is left to do is to say that it is over.
     dying: bool,
     /// The bytes that were sent and received.
     pub(super) paid: u32,
     fault: Fault,
     step: Next,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Default)]
+struct Link {
+    /// Our settings were sent; the server's came.
+    greeted: bool,
+    known: bool,
+    /// By those, it knows blocks, and takes long messages.
+    blocks: bool,
+    long: bool,
+    /// Something was answered over it.
+    answered: bool,
+    /// The server may have closed it before it saw what is asked for now.
+    keep: bool,
+    /// It wants no more requests over it, and for so many seconds no other one.
+    released: bool,
+    hold_off: u32,
 }
 
 /// What a transfer waits for. A dropped call leaves it there, from where only another `open` leads on.
@@ -106,6 +113,7 @@ pub(super) enum Next {
 }
 
 impl<'b> Transfer<'b> {
+    #[inline(never)]
     pub(super) fn new(url: &'b str, settings: Settings, buf: &'b mut [u8], tls: bool) -> Result<Self, UrlError> {
         let url = Url::parse_over(url, b"+tcp")?;
         if url.security != Security::None && !tls {
@@ -137,20 +145,13 @@ impl<'b> Transfer<'b> {
             opening: true,
             doubtful: false,
             connected: false,
-            greeted: false,
-            known: false,
-            blocks: false,
-            long: false,
-            answered: false,
-            keep: false,
-            released: false,
-            hold_off: 0,
+            link: Link::default(),
             dying: false,
             paid: 0,
             fault: Fault::NotOpen,
             step: Next::Begin,
         };
-        new.split = new.write(request::MAX_BLOCK);
+        new.split = new.write(Some(request::MAX_BLOCK));
         if new.split > new.buf.len().saturating_sub(HEAD).min(BASE as usize) { Err(UrlError::TooLong) } else { Ok(new) }
     }
 
@@ -179,7 +180,7 @@ impl<'b> Transfer<'b> {
                         }
                     }
                     Next::Read => {
-                        self.keep = false;
+                        self.link.keep = false;
                         if self.came(count, call) {
                             self.step = Next::Answered;
                             return Some(Next::Answered);
@@ -204,21 +205,19 @@ impl<'b> Transfer<'b> {
         self.fault
     }
 
-    /// Whether a failure of the connection is one that is gone on after, as if it had been closed.
-    pub(super) fn survives(&mut self, failure: Failure) -> bool {
-        let survives = match failure {
-            Failure::TooBig if self.settings.message > BASE && self.step != Next::Connect => {
-                self.settings.message = BASE;
-                self.keep = true;
-                true
-            }
-            Failure::Network => self.dying || self.may_reconnect(),
-            _ => self.dying,
-        };
-        if !survives {
-            self.step = Next::Begin;
+    /// What to make of a failure of the connection; `None`: it is gone on after, as if it had been closed.
+    pub(super) fn failed(&mut self, failure: Failure) -> Option<Failure> {
+        let mut failure = failure;
+        if failure == Failure::TooBig && self.settings.message > BASE && self.step != Next::Connect {
+            self.settings.message = BASE;
+            self.link.keep = true;
+            failure = Failure::Network;
         }
-        survives
+        if self.dying || failure == Failure::Network && self.may_reconnect() {
+            return None;
+        }
+        self.step = Next::Begin;
+        Some(failure)
     }
 
     /// What is to be sent.
@@ -280,10 +279,10 @@ impl<'b> Transfer<'b> {
                 self.connected &= well;
                 self.dying = false;
                 self.begin(*from);
-                self.keep = true;
+                self.link.keep = true;
             }
             Call::Read(..) if !well => return self.fail(Fault::NotOpen),
-            Call::Read(..) => self.keep = self.open == 0 && self.left == 0 && self.skip == 0,
+            Call::Read(..) => self.link.keep = self.open == 0 && self.left == 0 && self.skip == 0,
         }
         Some(())
     }
@@ -310,7 +309,7 @@ impl<'b> Transfer<'b> {
 
     /// Whether the server's settings must come first.
     fn must_wait(&self) -> bool {
-        self.may_be_long() && !self.known
+        self.may_be_long() && !self.link.known
     }
 
     /// Forgets what was asked for: answers to that are nobody's.
@@ -328,19 +327,24 @@ impl<'b> Transfer<'b> {
         self.out_end = 0;
         self.skip = 0;
         self.left = 0;
-        self.greeted = false;
-        self.known = false;
-        self.blocks = false;
-        self.long = false;
-        self.answered = false;
-        self.keep = false;
-        self.released = false;
+        self.link = Link::default();
         self.forget();
     }
 
     /// Whether the end of the connection is no error.
     fn may_reconnect(&self) -> bool {
-        self.step != Next::Connect && (self.keep || self.released && self.answered && self.hold_off == 0)
+        self.step != Next::Connect && (self.link.keep || self.may_move()) && self.knows_again()
+    }
+
+    /// Whether the server wants another connection, and that may be opened at once.
+    fn may_move(&self) -> bool {
+        self.link.released && self.link.answered && self.link.hold_off == 0
+    }
+
+    /// Whether another file over another connection would be told from this one. A server that was started again may
+    /// have one of the same length, and under the same name if that is a number.
+    fn knows_again(&self) -> bool {
+        self.opening || self.meta.tag != 0
     }
 
     /// The connection is over.
@@ -349,8 +353,8 @@ impl<'b> Transfer<'b> {
             return None;
         }
         if !self.may_reconnect() {
-            let hold_off = self.hold_off;
-            return self.fail(if self.released { Fault::Released { hold_off } } else { Fault::Closed });
+            let hold_off = self.link.hold_off;
+            return self.fail(if self.link.released { Fault::Released { hold_off } } else { Fault::Closed });
         }
         self.connected = false;
         Some(())
@@ -396,7 +400,7 @@ impl<'b> Transfer<'b> {
                     let bytes = part(self.buf, self.at, self.end);
                     let room = out.len().min(self.left as usize);
                     let given = bytes.len().min(room);
-                    if given != 0 || out.is_empty() || self.left == 0 && self.next >= self.size {
+                    if given != 0 || out.is_empty() || self.next >= self.size {
                         out.iter_mut().zip(bytes).take(given).for_each(|(to, from)| *to = *from);
                         self.at = self.at.wrapping_add(given);
                         self.passed(given);
@@ -428,13 +432,13 @@ impl<'b> Transfer<'b> {
 
     /// Whether something is to be asked for.
     fn wants(&self) -> bool {
-        if self.greeted && self.must_wait() || self.released && (self.open != 0 || self.left != 0) {
+        if self.link.greeted && self.must_wait() || self.link.released && (self.open != 0 || self.left != 0) {
             return false;
         }
         if self.opening {
             return self.open == 0;
         }
-        let flowing = u8::from(self.left != 0 || self.skip != 0);
+        let flowing = u8::from(self.left != 0);
         self.asked < self.size && self.open < self.window.wrapping_sub(flowing)
     }
 
@@ -459,13 +463,14 @@ impl<'b> Transfer<'b> {
     }
 
     /// Looks at the next message; whether its head is all there.
+    #[inline(never)]
     fn message(&mut self) -> Option<bool> {
         let bytes = part(self.buf, self.at, self.end);
         let Some(frame) = Frame::parse(bytes) else { return Some(false) };
         if frame.tkl > 8 {
             return self.abort(Fault::Malformed);
         }
-        if !self.known && !matches!(frame.code, code::CSM | code::EMPTY | code::ABORT) {
+        if !self.link.known && !matches!(frame.code, code::CSM | code::EMPTY | code::ABORT) {
             return self.abort(Fault::Csm);
         }
         let rest = frame.rest();
@@ -481,18 +486,18 @@ impl<'b> Transfer<'b> {
                     return if complete { self.abort(Fault::Malformed) } else { Some(false) };
                 };
                 if frame.code == code::RELEASE {
-                    self.released = true;
-                    self.hold_off = signal.other.unwrap_or_default();
+                    self.link.released = true;
+                    self.link.hold_off = signal.other.unwrap_or_default();
                 } else if signal.critical {
                     return self.abort(Fault::Csm);
                 } else {
-                    self.known = true;
-                    self.blocks |= signal.other.is_some();
-                    self.long = signal.message.map_or(self.long, |message| message > BASE);
+                    self.link.known = true;
+                    self.link.blocks |= signal.other.is_some();
+                    self.link.long = signal.message.map_or(self.link.long, |message| message > BASE);
                 }
                 head = signal.payload;
             }
-            code::PING => self.signal(code::PONG, self.at.wrapping_add(frame.token), frame.tkl),
+            code::PING => self.signal(code::PONG, self.at.wrapping_add(frame.token), self.at.wrapping_add(rest)),
             code::ABORT => return self.fail(Fault::Aborted),
             // Answers to requests of ours, and no other message.
             0x40..=0xdf if named < u32::from(self.open) => {
