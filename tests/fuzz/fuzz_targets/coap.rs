@@ -180,8 +180,7 @@ impl Net<'_> {
         let mut script = self.script.borrow_mut();
         let action = script.byte();
         let ms = u32::from(action >> 4) * 40;
-        let mut tail =
-            |bytes: Vec<u8>| [&[0x64, bytes[0], request[2], request[3]], &request[4..8], &bytes[1..]].concat();
+        let tail = |bytes: Vec<u8>| [&[0x64, bytes[0], request[2], request[3]], &request[4..8], &bytes[1..]].concat();
         match action & 15 {
             1 => {}
             2 => {
