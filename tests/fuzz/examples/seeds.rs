@@ -169,11 +169,12 @@ fn answers() {
     let to_close = "HTTP/1.0 200 OK\r\nLast-Modified: Sat, 21 Nov 2026 17:49:08 GMT\r\n\r\n0123456789";
     let moved = "HTTP/1.1 302 Found\r\nLocation: //b.example:81/x?y\r\nContent-Length: 0\r\n\r\n";
     let secure = "HTTP/1.1 308 x\r\nLocation: https://b.example/z\r\n\r\n";
+    let down = "HTTP/1.1 307 x\r\nLocation: http://a.example/z\r\n\r\n";
     let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n";
     let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n<a>";
     let stretch = "HTTP/1.1 206 x\r\nContent-Range: bytes 0-5/12\r\nETag: \"v1\"\r\n\r\n012345HTTP/1.1 206 x\r\nContent-Range: bytes 6-11/12\r\nETag: \"v1\"\r\n\r\n6789ab";
     let (close, reset, too_big) = (0_u8, 1_u8, 2_u8);
-    let cases: [(&str, u8, [u8; 6], &[(u8, &str)]); 14] = [
+    let cases: [(&str, u8, [u8; 6], &[(u8, &str)]); 16] = [
         ("whole", 0, [0, 5, 2, 2, 0, 1], &[(close, whole)]),
         ("part", 0, [0, 2, 12, 0x80, 2, 2], &[(reset, whole), (close, part)]),
         ("other", 0, [0, 2, 2, 0, 2, 3], &[(reset, whole), (close, &other), (reset, whole)]),
@@ -185,6 +186,8 @@ fn answers() {
         ("moved", 0, [0, 2, 2, 0, 5, 60], &[(close, moved), (close, whole), (close, part)]),
         ("round", 0, [0, 2, 2, 0, 5, 60], &[(close, moved)]),
         ("secure", 1, [0, 2, 2, 0, 5, 60], &[(close, secure), (close, whole), (close, moved)]),
+        ("down", 3, [0, 2, 2, 0, 5, 60], &[(close, down), (close, whole)]),
+        ("down-later", 1, [0, 2, 2, 0, 5, 60], &[(close, secure), (close, down), (close, whole)]),
         ("busy", 0, [0, 2, 2, 0, 5, 60], &[(close, busy), (close, page), (close, whole)]),
         ("records", 3, [0, 5, 5, 12, 5, 5], &[(too_big, ""), (too_big, ""), (close, stretch), (too_big, stretch)]),
         ("limit", 0x4b, [0, 10, 10, 0x80, 0, 0], &[(too_big, stretch), (close, stretch)]),

@@ -64,6 +64,8 @@ struct Conn<'n, 'd, const TLS: bool> {
     net: &'n Net<'d, TLS>,
     script: usize,
     at: usize,
+    /// Where its last answer began, and the range that was asked for.
+    last: Option<(usize, Option<u32>)>,
     host: String,
 }
 
@@ -88,7 +90,7 @@ impl<'d, const TLS: bool> Connect for Net<'d, TLS> {
         assert!(server.tls || !seen.secure || !self.secure && back, "from TLS to none: {last:?}");
         seen.secure |= server.tls;
         // The last one answers for ever.
-        Ok(Conn { net: self, script: nth.min(self.scripts.len() - 1), at: 0, host: server.host.into() })
+        Ok(Conn { net: self, script: nth.min(self.scripts.len() - 1), at: 0, last: None, host: server.host.into() })
     }
 
     fn failure(error: &ErrorKind) -> Failure {
@@ -134,6 +136,12 @@ impl<const TLS: bool> Read for Conn<'_, '_, TLS> {
 impl<const TLS: bool> Write for Conn<'_, '_, TLS> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         assert!(!bytes.is_empty());
+        if let Some((from, asked)) = self.last.take() {
+            // The connection is kept: it is at the end of the last answer.
+            let script = &self.net.scripts[self.script];
+            let end = Plain::read(&script.bytes[from..], script.then, asked).and_then(|plain| plain.end);
+            assert!(end.is_none_or(|end| self.at == from + end), "out of step: {end:?}, {} - {from}", self.at);
+        }
         let count = self.piece(bytes.len());
         let mut seen = self.net.seen.borrow_mut();
         seen.answer = None;
@@ -168,6 +176,7 @@ impl<const TLS: bool> Write for Conn<'_, '_, TLS> {
             first.and_then(|first| first.parse().ok()).expect("a range")
         });
         seen.answer = Some((self.script, self.at));
+        self.last = Some((self.at, seen.from));
         Ok(())
     }
 }
@@ -316,6 +325,8 @@ struct Plain {
     /// Its chunks are not as the standard wants them.
     strange: bool,
     head: usize,
+    /// Where it ends, if it says so in advance.
+    end: Option<usize>,
     /// There is nothing in it that may be refused.
     simple: bool,
 }
@@ -328,7 +339,7 @@ impl Plain {
         let (code, version) = (answer.code?, answer.version?);
         if code < 200 {
             let rest = Self::read(&bytes[head..], then, asked)?;
-            return Some(Self { head: rest.head + head, simple: false, ..rest });
+            return Some(Self { head: rest.head + head, end: rest.end.map(|end| end + head), simple: false, ..rest });
         }
         let mut simple = bytes.starts_with(b"HTTP/1.");
         let once = |name: &str| -> Result<Option<String>, ()> {
@@ -379,6 +390,7 @@ impl Plain {
         if chunked {
             (body, ends, more, strange) = chunks(rest);
         }
+        let end = len.filter(|_| !chunked).map(|len| head + len as usize);
         if let Some(len) = len.map(|len| len as usize) {
             if chunked {
                 strange |= ends && body.len() != len;
@@ -389,7 +401,7 @@ impl Plain {
             }
             body.truncate(len);
         }
-        Some(Self { start, size, body, ends, more, strange, head, simple })
+        Some(Self { start, size, body, ends, more, strange, head, end, simple })
     }
 }
 
