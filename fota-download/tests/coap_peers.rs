@@ -116,6 +116,10 @@ impl Server {
             match open {
                 Err(Error::Connection(_) | Error::Answer(Fault::Timeout)) => {
                     assert!(Instant::now() < until, "{} does not start", self.program.display());
+                    // Another socket may have had the port.
+                    if self.peer.child.try_wait().unwrap().is_some() {
+                        self.peer.run(Command::new(&self.program).args(&self.arguments));
+                    }
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 _ => break,
