@@ -18,10 +18,12 @@ mod peers;
 mod versions;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io};
 
@@ -57,9 +59,22 @@ impl Datagrams for Udp {
     async fn connect<'c>(&'c self, security: Security, host: &str, port: u16) -> io::Result<Socket<'c>> {
         assert_eq!(security, Security::None);
         self.opened.set(self.opened.get() + 1);
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        let socket = unused();
         socket.connect((host, port))?;
         Ok(Socket(socket, self))
+    }
+}
+
+/// A socket with a port that no other had before: libcoap goes on with what it began for an earlier one, whatever its
+/// file is by then, and a server that is started again wants its own port.
+fn unused() -> UdpSocket {
+    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut used = USED.lock().unwrap();
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        if used.insert(socket.local_addr().unwrap().port()) {
+            return socket;
+        }
     }
 }
 
@@ -98,7 +113,7 @@ struct Server {
 impl Server {
     fn start(name: &'static str, arguments: impl Fn(&Self) -> Vec<String>) -> Option<Self> {
         let program = program(name)?;
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = unused().local_addr().unwrap().port();
         let mut server = Self { peer: Peer::new(), port, program, arguments: Vec::new() };
         server.arguments = arguments(&server);
         server.run();
@@ -112,7 +127,8 @@ impl Server {
         loop {
             let udp = Udp::new();
             let mut buf = vec![0; space(1_024, 1)];
-            let open = block_on(Coap::new(&udp, &url, settings(), &mut buf).unwrap().open(0));
+            // What came before it listened is lost.
+            let open = block_on(Coap::new(&udp, &url, settings().retransmissions(0), &mut buf).unwrap().open(0));
             match open {
                 Err(Error::Connection(_) | Error::Answer(Fault::Timeout)) => {
                     assert!(Instant::now() < until, "{} does not start", self.program.display());
