@@ -19,7 +19,7 @@ mod versions;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::Command;
@@ -113,7 +113,10 @@ struct Server {
 impl Server {
     fn start(name: &'static str, arguments: impl Fn(&Self) -> Vec<String>) -> Option<Self> {
         let program = program(name)?;
-        let port = unused().local_addr().unwrap().port();
+        // aiocoap's server wants it for TCP too, where a connection of before may have it still.
+        let port = std::iter::repeat_with(|| unused().local_addr().unwrap().port())
+            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .unwrap();
         let mut server = Self { peer: Peer::new(), port, program, arguments: Vec::new() };
         server.arguments = arguments(&server);
         server.run();
@@ -177,6 +180,10 @@ impl Server {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) {
+        if self.program.ends_with("aiocoap-fileserver") {
+            // It looks at the file for the `ETag` and then for the bytes: let it answer what was asked for.
+            std::thread::sleep(Duration::from_millis(30));
+        }
         if !self.program.ends_with("coap-server-notls") {
             return self.peer.put(name, bytes);
         }
