@@ -339,8 +339,10 @@ fn a_server_that_does_not_name_the_length_ends_with_its_last_block() {
                 assert_eq!(meta.unwrap().size, (len <= 1_024 * bert).then_some(len as u32));
                 assert!(bytes == file, "{len} {window} {empty}");
                 // And behind its end.
-                let (meta, bytes) = fetch_from(&server, 20_500);
-                assert!(meta.unwrap().start == 0 && bytes == file);
+                for from in [20_500, 32_768] {
+                    let (meta, bytes) = fetch_from(&server, from);
+                    assert!(meta.unwrap().start == 0 && bytes == file);
+                }
             }
         }
     }
@@ -981,6 +983,22 @@ fn a_file_that_changes_amid_a_transfer_is_never_mixed() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn without_a_name_a_new_length_is_seen_at_once() {
+    for window in [1, 4] {
+        let mut asked = 0;
+        let server = Server::new(move |request| {
+            asked += 1;
+            let file = if asked <= 2 { image(29_000, 1) } else { image(29_500, 2) };
+            let answer = serve(request, &file, b"", 7, 4).without(28);
+            answer.with(28, &uint(file.len() as u32))
+        });
+        let (meta, bytes) = fetch_with(&server, SETTINGS.window(window), 0);
+        assert_eq!(meta, Err(Error::Answer(Fault::Changed)));
+        assert!(bytes == image(29_000, 1)[..8_192]);
     }
 }
 

@@ -26,7 +26,7 @@ impl Transfer<'_> {
             return Some(());
         }
         let wait = self.must_wait();
-        if self.szx == 7 && !wait && !(self.link.blocks && self.link.long && self.may_be_long()) {
+        if self.szx == 7 && !wait && !self.link.long {
             self.szx = 6;
         }
         let block = self.asked >> self.shift();
@@ -44,7 +44,7 @@ impl Transfer<'_> {
         }
         self.open = self.open.wrapping_add(1);
         self.request = self.request.wrapping_add(1);
-        self.asked = self.aligned(self.asked).wrapping_add(self.stride);
+        self.asked = self.asked.wrapping_add(self.stride);
         Some(())
     }
 
