@@ -16,6 +16,7 @@ fn main() {
     wrappers();
     answers();
     datagrams();
+    streams();
 }
 
 /// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.
@@ -227,6 +228,49 @@ fn datagrams() {
     ];
     for (name, options, lens, steps, script) in cases {
         save("coap", name, &[&options[..], &lens, &steps, &[1, 2, 3, 4, 5, 6, 7, 8], script].concat());
+    }
+}
+
+/// Length of the file, what more there is to it, `ETag`, blocks, BERT, window, piece, block, message; a third for what is
+/// done, the rest for what becomes of each request.
+fn streams() {
+    let cases: [(&str, [u8; 10], &[u8], &[u8]); 8] = [
+        ("whole", [0x10, 0x0e, 0, 0, 7, 3, 1, 99, 6, 130], &[0, 0, 100, 0, 1, 0, 9, 1], &[0; 16]),
+        ("ahead", [0x10, 0x0e, 0, 0, 7, 1, 4, 99, 6, 130], &[0, 0, 100, 0, 1, 0, 9, 1], &[0; 16]),
+        ("small", [0x10, 0x0e, 0, 0, 4, 1, 8, 9, 4, 20], &[0, 0, 30, 1, 2, 0, 9, 1], &[0; 16]),
+        (
+            "other",
+            [0x10, 0x0e, 9, 0, 7, 1, 3, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "cut",
+            [0x10, 0x0e, 0, 0, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[0, 4, 90, 0, 3, 8, 0, 9, 0, 4, 7, 0, 24, 0, 0, 0],
+        ),
+        (
+            "odd",
+            [0x10, 0x0e, 64, 2, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[1, 2, 5, 12, 0, 12, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "refused",
+            [0x10, 0x0e, 128, 4, 6, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[10, 0, 10, 1, 10, 2, 0, 10, 3, 10, 4, 0, 0, 0, 0, 0],
+        ),
+        (
+            "mutated",
+            [0x10, 0x0e, 0, 0, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[6, 0, 9, 1, 0, 13, 0, 0, 9, 14, 9, 6, 0, 3, 0xff, 5],
+        ),
+    ];
+    for (name, options, calls, script) in cases {
+        save("coap_tcp", name, &[&options[..], calls, script].concat());
     }
 }
 
