@@ -1,17 +1,19 @@
 //! One transfer, without I/O: what to send and to read, what comes of it.
 
 mod answer;
+mod link;
 mod request;
 
 use coap_numbers::code;
 
+use self::link::Link;
 use super::frame::{Frame, Signal};
 use super::settings::{BASE, Settings};
 use crate::coap::Fault;
 use crate::coap::message::{Answer, UNKNOWN};
 use crate::coap::part;
 use crate::coap::url::{Security, Url, UrlError};
-use crate::connect::{Failure, Server};
+use crate::connect::Server;
 use crate::source::{Call, Meta};
 
 /// The least that is left of the buffer for the head of an answer.
@@ -75,24 +77,6 @@ pub(super) struct Transfer<'b> {
     pub(super) paid: u32,
     fault: Fault,
     step: Next,
-}
-
-/// What is known of a connection.
-#[derive(Clone, Copy, Default)]
-struct Link {
-    /// Our settings were sent; the server's came.
-    greeted: bool,
-    known: bool,
-    /// By those, it knows blocks, and takes long messages.
-    blocks: bool,
-    long: bool,
-    /// Something was answered over it.
-    answered: bool,
-    /// The server may have closed it before it saw what is asked for now.
-    keep: bool,
-    /// It wants no more requests over it, and for so many seconds no other one.
-    released: bool,
-    hold_off: u32,
 }
 
 /// What a transfer waits for. A dropped call leaves it there, from where only another `open` leads on.
@@ -205,21 +189,6 @@ impl<'b> Transfer<'b> {
         self.fault
     }
 
-    /// What to make of a failure of the connection; `None`: it is gone on after, as if it had been closed.
-    pub(super) fn failed(&mut self, failure: Failure) -> Option<Failure> {
-        let mut failure = failure;
-        if failure == Failure::TooBig && self.settings.message > BASE && self.step != Next::Connect {
-            self.settings.message = BASE;
-            self.link.keep = true;
-            failure = Failure::Network;
-        }
-        if self.dying || failure == Failure::Network && self.may_reconnect() {
-            return None;
-        }
-        self.step = Next::Begin;
-        Some(failure)
-    }
-
     /// What is to be sent.
     pub(super) fn outgoing(&self) -> &[u8] {
         part(self.buf, self.out, self.out_end)
@@ -316,48 +285,6 @@ impl<'b> Transfer<'b> {
     fn forget(&mut self) {
         self.open = 0;
         self.asked = self.next;
-    }
-
-    /// Begins a connection.
-    fn connected(&mut self) {
-        self.connected = true;
-        self.at = self.split;
-        self.end = self.split;
-        self.out = 0;
-        self.out_end = 0;
-        self.skip = 0;
-        self.left = 0;
-        self.link = Link::default();
-        self.forget();
-    }
-
-    /// Whether the end of the connection is no error.
-    fn may_reconnect(&self) -> bool {
-        self.step != Next::Connect && (self.link.keep || self.may_move()) && self.knows_again()
-    }
-
-    /// Whether the server wants another connection, and that may be opened at once.
-    fn may_move(&self) -> bool {
-        self.link.released && self.link.answered && self.link.hold_off == 0
-    }
-
-    /// Whether another file over another connection would be told from this one. A server that was started again may
-    /// have one of the same length, and under the same name if that is a number.
-    fn knows_again(&self) -> bool {
-        self.opening || self.meta.tag != 0
-    }
-
-    /// The connection is over.
-    fn closed(&mut self) -> Option<()> {
-        if self.dying {
-            return None;
-        }
-        if !self.may_reconnect() {
-            let hold_off = self.link.hold_off;
-            return self.fail(if self.link.released { Fault::Released { hold_off } } else { Fault::Closed });
-        }
-        self.connected = false;
-        Some(())
     }
 
     #[inline(never)]
