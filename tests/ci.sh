@@ -233,6 +233,7 @@ job_all() {
     job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
     printf '\n=== %s\n' "$job"
     # Through a file, not a pipe: what a test leaves running cannot hold this up.
+    : >"$logs/$job"
     timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" >"$logs/$job" 2>&1 &
     pid=$!
     tail -n +1 -f -s 0.2 --pid="$pid" "$logs/$job" || true
