@@ -50,6 +50,7 @@ sets=(
   'fota-download:http,log'
   'fota-download:coap'
   'fota-download:coap,defmt'
+  'fota-download:coap-tcp'
   'dfu-apps:'
   'dfu-apps:defmt'
   'fota-download:remote'
@@ -250,6 +251,7 @@ job_all() {
     job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
     printf '\n=== %s\n' "$job"
     # Through a file, not a pipe: what a test leaves running cannot hold this up.
+    : >"$logs/$job"
     timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" >"$logs/$job" 2>&1 &
     pid=$!
     tail -n +1 -f -s 0.2 --pid="$pid" "$logs/$job" || true

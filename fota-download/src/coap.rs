@@ -7,8 +7,8 @@
 //! ```
 //!
 //! What it follows: messages and retransmission of RFC 7252, Block2 and Size2 of RFC 7959, timeouts that are estimated
-//! as RFC 6298 does it, 4.29 of RFC 8516. TCP and TLS (RFC 8323) are a source of their own, `tcp::CoapTcp` (feature `coap-tcp`). Not there:
-//! Q-Block2 (RFC 9177), OSCORE.
+//! as RFC 6298 does it, 4.29 of RFC 8516. Over TCP and TLS (RFC 8323) there is a source of its own, `tcp::CoapTcp`
+//! (feature `coap-tcp`). Not there: Q-Block2 (RFC 9177), OSCORE.
 //!
 //! With the sockets of the standard library; those of embassy or of a modem are wrapped alike:
 //!

@@ -15,7 +15,7 @@ pub trait Connect {
     where
         Self: 'c;
 
-    /// Whether it can do TLS. Where it can't, the source refuses `https` URLs by itself, so that a connector that
+    /// Whether it can do TLS. Where it can't, the source refuses `https` and `coaps+tcp` URLs by itself, so that a connector that
     /// doesn't look at [`Server::tls`] never sends in the clear what should be secret. One that finds out later, for
     /// want of a certificate for instance, fails with an error that is [`Failure::Tls`].
     const TLS: bool = false;
@@ -36,7 +36,7 @@ pub struct Server<'s> {
     /// A name or an address as the URL has it, an IPv6 address without its brackets. With TLS, the certificate must
     /// be for it.
     pub host: &'s str,
-    /// The port, 80 or with TLS 443 where the URL names none.
+    /// The port, where the URL names none 80 or with TLS 443, and for CoAP 5683 or with TLS 5684.
     pub port: u16,
     /// Whether this is to be a TLS connection. If it is, nothing may be sent without.
     pub tls: bool,

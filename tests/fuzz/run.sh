@@ -18,7 +18,7 @@ fi
 amount=${1:-200000}
 [ $# = 0 ] || shift
 targets=("$@")
-[ $# -gt 0 ] || targets=(image trailer state signature wrapper)
+[ $# -gt 0 ] || targets=(image trailer state signature wrapper http coap coap_tcp)
 
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

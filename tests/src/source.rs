@@ -38,6 +38,7 @@ pub struct FlakySource<'f> {
     closed: usize,
     /// How many breaks are silence instead.
     silences: usize,
+    is_down: bool,
 }
 
 impl<'f> FlakySource<'f> {
@@ -57,6 +58,7 @@ impl<'f> FlakySource<'f> {
             opened: 0,
             closed: 0,
             silences: 0,
+            is_down: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl<'f> FlakySource<'f> {
         self
     }
 
+    /// A server that is not there.
+    #[must_use]
+    pub fn down(mut self) -> Self {
+        self.is_down = true;
+        self
+    }
+
     /// A server that does not name versions of its files.
     #[must_use]
     pub fn without_tags(mut self) -> Self {
@@ -130,6 +139,9 @@ impl Source for FlakySource<'_> {
 
     async fn open(&mut self, from: u32) -> Result<Meta, Broken> {
         self.opened += 1;
+        if self.is_down {
+            return Err(Broken);
+        }
         self.at = if self.ranges { from as usize } else { 0 };
         self.left = self.breaks.clone().map_or(usize::MAX, |range| self.random.usize(range));
         Ok(Meta { size: Some(self.file.len() as u32), tag: self.tag, start: self.at as u32 })

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future as _;
+use std::time::Duration;
 
 use dfu_target::session::SessionError;
 use dfu_target::{Applied, Digest, ImageId, ImageKind};
@@ -9,9 +10,9 @@ use dfu_target_mcuboot::Mode;
 use dfu_testkit::device::{Board, Device};
 use dfu_testkit::flash::Cut;
 use dfu_testkit::image::ImageBuilder;
-use dfu_testkit::source::FlakySource;
+use dfu_testkit::source::{Broken, FlakySource};
 use dfu_testkit::time::Timeline;
-use fota_download::{Backoff, Control, DownloadError, Event, Finished, FotaError, Job, fota};
+use fota_download::{Backoff, Control, DownloadError, Event, Finished, FotaError, Job, Meta, Source, fota};
 
 type Small = Device<4, 1024>;
 
@@ -164,7 +165,7 @@ fn another_task_holds_it_lets_it_go_on_and_ends_it() {
     let held = time.run(async {
         let mut result = None;
         for _ in 0..20 {
-            time.sleep(std::time::Duration::from_secs(1)).await;
+            time.sleep(Duration::from_secs(1)).await;
             result = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(match update.as_mut().poll(context) {
                     std::task::Poll::Ready(result) => Some(result),
@@ -271,13 +272,49 @@ fn a_clock_that_does_not_wait_does_no_harm() {
     assert_eq!(dfu_target::blocking::block_on(update).unwrap().digest, sha256(&image));
 }
 
+/// A server that gives a byte a second.
+struct Trickle<'f>(FlakySource<'f>, Timeline);
+
+impl Source for Trickle<'_> {
+    type Error = Broken;
+    async fn open(&mut self, from: u32) -> Result<Meta, Broken> {
+        self.0.open(from).await
+    }
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Broken> {
+        self.1.sleep(Duration::from_secs(1)).await;
+        self.0.read(&mut buf[..1]).await
+    }
+}
+
+#[test]
+fn a_byte_a_second_is_not_silence_and_ends_by_the_deadline() {
+    let (image, device, time, control) = (image(), device(), Timeline::default(), Control::new());
+    let job = Job::of(sha256(&image)).silence(2_000);
+    for (job, ends) in [(job.clone().deadline(600_000), false), (job, true)] {
+        let mut shared = device.share();
+        let (_, target, log) = device.open(&mut shared);
+        let (mut clock, began) = (time.clone(), time.now());
+        let mut source = Trickle(FlakySource::new(&image), time.clone());
+        let (mut a, mut b) = ([0; 512], [0; 512]);
+        let update = fota(&mut source, target, log, &job, &control, &mut clock, [&mut a, &mut b], |_| ());
+        let ended = time.run(update);
+        let took = (time.now() - began).as_secs();
+        match ended {
+            Ok(done) => assert!(ends && done.digest == sha256(&image) && (8_900..9_100).contains(&took), "{took}"),
+            Err(error) => {
+                assert!(!ends && error == FotaError::Deadline && (600..=602).contains(&took), "{error} {took}")
+            }
+        }
+    }
+}
+
 #[test]
 fn cancelling_does_not_wait_for_a_server_that_says_nothing() {
     let (image, device, time, control) = (image(), device(), Timeline::default(), Control::new());
     let mut source = FlakySource::new(&image).breaks_after(4000..=4000).silent(1);
     let job = Job::of(sha256(&image));
     let cancels = async {
-        time.sleep(std::time::Duration::from_secs(5)).await;
+        time.sleep(Duration::from_secs(5)).await;
         control.cancel();
     };
     let mut shared = device.share();

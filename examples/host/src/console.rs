@@ -84,4 +84,4 @@ impl Console {
     }
 }
 
-const BAR: &str = "{prefix:>9.cyan.bold}  {bar:36} {percent:>3} %, {human_pos} of {human_len} bytes";
+const BAR: &str = "{prefix:>9.cyan.bold}  {bar:36} {percent:>3} %, {human_pos} of {human_len} bytes, {bytes_per_sec}";

@@ -52,16 +52,16 @@ pub enum Fault {
     Closed,
     /// Over TCP: the server gave the connection up (7.05). Trying again may help.
     Aborted,
-    /// Over TCP: the server doesn't want this connection any more (7.04), and has not answered over it. Trying again may
-    /// help.
+    /// Over TCP: the server doesn't want this connection any more (7.04), and has not answered over it. Trying again
+    /// may help.
     Released {
         /// The seconds after which the server wants to be asked again; 0: it does not say.
         hold_off: u32,
     },
     /// Over TCP: it is no message, so that nobody knows where the next one begins.
     Malformed,
-    /// Over TCP: the server's settings (7.01) are not the first that comes, or have an option that must be understood, and
-    /// is not.
+    /// Over TCP: the server's settings (7.01) are not the first that comes, or have an option that must be
+    /// understood, and is not.
     Csm,
 }
 

@@ -75,7 +75,8 @@ use crate::source::{Call, Meta, Source};
 /// - Compares `ETag` and `Size2` of each answer with those of the first, and gives the `ETag` as [`Meta::tag`], both as
 ///   [`Coap`](super::Coap) does: what is said there of short ones and of the servers of libcoap and aiocoap holds here.
 /// - Answers pings (7.02), and goes on over a new connection where the server releases the present one (7.04), or has
-///   closed it while nothing was asked for. What else it is sent that is no answer to it, it leaves out.
+///   closed it while nothing was asked for; but amid a file only if an `ETag` of 4 bytes or more tells its version.
+///   What else it is sent that is no answer to it, it leaves out.
 ///
 /// It has no clock: a connection has to end by itself when nothing comes for long, see [`Connect`].
 ///
@@ -92,12 +93,14 @@ pub struct CoapTcp<'c, 'b, C: Connect + 'c> {
 }
 
 impl<'c, 'b, C: Connect> CoapTcp<'c, 'b, C> {
-    /// A file, by its URL: `coap+tcp://host[:port]/path?query`, or `coaps+tcp://` where the connector has TLS. The ports
-    /// are 5683 and 5684 where it names none.
+    /// A file, by its URL: `coap+tcp://host[:port]/path?query`, or `coaps+tcp://` where the connector has TLS. The
+    /// ports are 5683 and 5684 where it names none. On another port than 5684, a server may want TLS to name the
+    /// protocol (ALPN `coap`), which is the connector's matter.
     ///
-    /// `buf` holds a request, which is some 30 bytes longer than the URL without its scheme, and the head of an answer,
-    /// for which at least 32 bytes are left. A request may be 1152 bytes long, which any server takes. 128 bytes are enough for short URLs. A head that doesn't fit is
-    /// [`Fault::TooLong`](super::Fault::TooLong).
+    /// `buf` holds a request, which is some 30 bytes longer than the URL without its scheme, and beside it the head
+    /// of an answer, for which 32 bytes have to be left and 64 are better: 128 bytes are enough for short URLs. A
+    /// head that doesn't fit is [`Fault::TooLong`](super::Fault::TooLong). A request is 1152 bytes long at most,
+    /// which any server takes.
     pub fn new(connector: &'c C, url: &'b str, settings: Settings, buf: &'b mut [u8]) -> Result<Self, UrlError> {
         Ok(Self { connector, conn: None, transfer: Transfer::new(url, settings, buf, C::TLS)? })
     }
@@ -155,14 +158,13 @@ impl<C: Connect> Source for CoapTcp<'_, '_, C> {
             };
             moved = match result {
                 Ok(count) => Some(count),
-                Err(error) => {
-                    let failure = C::failure(&error);
-                    if !self.transfer.survives(failure) {
+                Err(error) => match self.transfer.failed(C::failure(&error)) {
+                    None => Some(0),
+                    Some(failure) => {
                         self.conn = None;
                         return Err(Error::new(failure, error));
                     }
-                    Some(0)
-                }
+                },
             };
         }
     }

@@ -77,7 +77,7 @@ where
             let meta = &mut course.meta;
             let came = both(
                 async |worked| if receives { receive(source, opens, meta, buffer, worked).await } else { (0, Ok(())) },
-                async |came| work(session, store, receives, came).await,
+                async |came| work(session, &store, receives, came).await,
             );
             came.await.and_then(|(count, received)| match course.work {
                 Work::Write if receives => {
@@ -128,17 +128,19 @@ async fn receive<S: Source, T>(
 /// until that came.
 async fn work<T: DfuTarget, P: ProgressStore>(
     session: &mut Session<'_, T, P>,
-    mut call: session::Call<'_>,
+    first: &session::Call<'_>,
     receives: bool,
     came: &Cell<bool>,
 ) -> Result<(), SessionError<T::Error>> {
+    let mut is_first = true;
     loop {
+        // Not one place that is changed: it would be moved there by `memmove`, which nothing else needs.
+        let call = if mem::take(&mut is_first) { *first } else { session::Call::Prepare };
         session.call(call).await?;
         let is_prepared = matches!(call, session::Call::Prepare) && !session.more_to_prepare();
         if !receives || is_prepared || came.get() {
             return Ok(());
         }
-        call = session::Call::Prepare;
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn server(address: &[u8], tls: bool, host: &mut Host) -> Result<u16, 
         rest = tail;
         match byte {
             b'[' if host.is_empty() => literal = true,
-            b']' if literal => literal = false,
+            b']' if literal && matches!(rest, [] | [b':', ..]) => literal = false,
             b':' if !literal => {
                 port = number(&mut rest).unwrap_or(0);
                 break;
@@ -201,6 +201,8 @@ mod tests {
             "me@a",
             "me:pw@a",
             "[::1",
+            "[::1]x",
+            "[::1]x:80",
             core::str::from_utf8(&long).unwrap(),
         ] {
             assert_eq!(server(address), Err(UrlError::Host), "{address}");

@@ -14,6 +14,9 @@ fn main() {
     states();
     signatures();
     wrappers();
+    answers();
+    datagrams();
+    streams();
 }
 
 /// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.
@@ -153,6 +156,122 @@ fn wrappers() {
     save("wrapper", "three", &[&[2, 60, 0, 1, 8, 0, 16], &other[..]].concat());
     save("wrapper", "lists", &[&[3, 9, 0, 0], &[0xff; 600][..]].concat());
     save("wrapper", "none", &[0, 0, 0, 0]);
+}
+
+/// Options, pieces, steps, a number; then what each connection gives, and how it ends.
+fn answers() {
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nETag: \"v1\"\r\n\r\n0123456789ab";
+    let part =
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: 2\r\nContent-Range: bytes 10-11/12\r\nETag: \"v1\"\r\n\r\nab";
+    let other = part.replace("v1", "v2");
+    let beyond = "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */10\r\n\r\n";
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\na\r\n56789abcde\r\n0\r\n\r\n";
+    let fields = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n012\r\n0\r\nA: b\r\n\r\n";
+    let to_close = "HTTP/1.0 200 OK\r\nLast-Modified: Sat, 21 Nov 2026 17:49:08 GMT\r\n\r\n0123456789";
+    let moved = "HTTP/1.1 302 Found\r\nLocation: //b.example:81/x?y\r\nContent-Length: 0\r\n\r\n";
+    let secure = "HTTP/1.1 308 x\r\nLocation: https://b.example/z\r\n\r\n";
+    let down = "HTTP/1.1 307 x\r\nLocation: http://a.example/z\r\n\r\n";
+    let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n";
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n<a>";
+    let stretch = "HTTP/1.1 206 x\r\nContent-Range: bytes 0-5/12\r\nETag: \"v1\"\r\n\r\n012345HTTP/1.1 206 x\r\nContent-Range: bytes 6-11/12\r\nETag: \"v1\"\r\n\r\n6789ab";
+    let (close, reset, too_big) = (0_u8, 1_u8, 2_u8);
+    let cases: [(&str, u8, [u8; 6], &[(u8, &str)]); 16] = [
+        ("whole", 0, [0, 5, 2, 2, 0, 1], &[(close, whole)]),
+        ("part", 0, [0, 2, 12, 0x80, 2, 2], &[(reset, whole), (close, part)]),
+        ("other", 0, [0, 2, 2, 0, 2, 3], &[(reset, whole), (close, &other), (reset, whole)]),
+        ("beyond", 0, [2, 2, 0, 3, 4, 5], &[(close, beyond), (close, beyond), (close, whole)]),
+        ("kept", 4, [0, 0, 2, 2, 0, 0], &[(close, &[whole, whole, part, whole].concat())]),
+        ("chunks", 0, [0, 10, 20, 0, 5, 60], &[(close, chunks)]),
+        ("fields", 12, [0, 10, 5, 0, 5, 60], &[(close, fields)]),
+        ("to-close", 0, [0, 10, 1, 2, 5, 60], &[(close, to_close)]),
+        ("moved", 0, [0, 2, 2, 0, 5, 60], &[(close, moved), (close, whole), (close, part)]),
+        ("round", 0, [0, 2, 2, 0, 5, 60], &[(close, moved)]),
+        ("secure", 1, [0, 2, 2, 0, 5, 60], &[(close, secure), (close, whole), (close, moved)]),
+        ("down", 3, [0, 2, 2, 0, 5, 60], &[(close, down), (close, whole)]),
+        ("down-later", 1, [0, 2, 2, 0, 5, 60], &[(close, secure), (close, down), (close, whole)]),
+        ("busy", 0, [0, 2, 2, 0, 5, 60], &[(close, busy), (close, page), (close, whole)]),
+        ("records", 3, [0, 5, 5, 12, 5, 5], &[(too_big, ""), (too_big, ""), (close, stretch), (too_big, stretch)]),
+        ("limit", 0x4b, [0, 10, 10, 0x80, 0, 0], &[(too_big, stretch), (close, stretch)]),
+    ];
+    for (name, options, steps, scripts) in cases {
+        let mut bytes = vec![options, 255, 100, 1, 7];
+        bytes.extend(steps);
+        bytes.extend(6_u32.to_le_bytes());
+        let scripts: Vec<Vec<u8>> = scripts.iter().map(|(then, text)| [&[*then], text.as_bytes()].concat()).collect();
+        bytes.extend(scripts.join(&0xfe));
+        save("http", name, &bytes);
+    }
+}
+
+/// Options, block, window, room, retransmissions, length of the `ETag`; lengths of the file, steps, seed; then what
+/// becomes of each request.
+fn datagrams() {
+    let cases: [(&str, [u8; 6], [u8; 2], [u8; 4], &[u8]); 12] = [
+        ("whole", [0, 1, 0, 9, 4, 7], [60, 61], [0, 2, 8, 30], &[]),
+        ("window", [0, 0, 7, 99, 4, 7], [90, 61], [0, 2, 8, 30], &[]),
+        ("lost", [0, 1, 3, 60, 4, 7], [60, 61], [0, 2, 8, 30], &[0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1]),
+        ("late", [2, 1, 3, 60, 2, 3], [60, 61], [0, 2, 8, 30], &[0, 0xf3, 0x13, 0xf2, 0x32, 0x43, 0, 0xf3]),
+        ("other", [0, 1, 0, 60, 2, 7], [60, 60], [0, 2, 8, 30], &[0, 0, 0, 4, 0, 0, 0, 0, 4]),
+        ("shorter", [4, 1, 7, 60, 2, 0], [60, 20], [0, 2, 40, 30], &[0, 0, 0, 4, 0, 0, 0, 0, 4]),
+        ("nameless", [3, 1, 7, 60, 2, 0], [60, 20], [0, 1, 40, 43], &[0, 0, 8, 8, 0]),
+        ("beyond", [10, 2, 7, 60, 2, 0], [60, 20], [127, 1, 40, 43], &[0, 8, 8, 8, 0]),
+        ("separate", [0, 1, 2, 60, 2, 0], [60, 20], [0, 1, 40, 43], &[9, 0x49, 0x59, 0x69, 0xf9, 14, 0x19, 9]),
+        ("smaller", [0, 3, 2, 200, 2, 0], [200, 20], [0, 2, 40, 43], &[0, 0x1c, 0, 0, 0x0c, 0, 0, 0x6c]),
+        ("refused", [0, 3, 2, 200, 2, 0], [200, 20], [0, 2, 40, 43], &[0, 0x0b, 0, 0x1b, 0x2b, 10, 4, 0, 13]),
+        (
+            "mutated",
+            [0, 3, 2, 200, 2, 7],
+            [200, 20],
+            [0, 2, 40, 43],
+            &[6, 9, 1, 0, 6, 20, 8, 0x17, 4, 0xc1, 0, 0xff, 7, 7, 2, 0x60, 0],
+        ),
+    ];
+    for (name, options, lens, steps, script) in cases {
+        save("coap", name, &[&options[..], &lens, &steps, &[1, 2, 3, 4, 5, 6, 7, 8], script].concat());
+    }
+}
+
+/// Length of the file, what more there is to it, `ETag`, blocks, BERT, window, piece, block, message; a third for what is
+/// done, the rest for what becomes of each request.
+fn streams() {
+    let cases: [(&str, [u8; 10], &[u8], &[u8]); 8] = [
+        ("whole", [0x10, 0x0e, 0, 0, 7, 3, 1, 99, 6, 130], &[0, 0, 100, 0, 1, 0, 9, 1], &[0; 16]),
+        ("ahead", [0x10, 0x0e, 0, 0, 7, 1, 4, 99, 6, 130], &[0, 0, 100, 0, 1, 0, 9, 1], &[0; 16]),
+        ("small", [0x10, 0x0e, 0, 0, 4, 1, 8, 9, 4, 20], &[0, 0, 30, 1, 2, 0, 9, 1], &[0; 16]),
+        (
+            "other",
+            [0x10, 0x0e, 9, 0, 7, 1, 3, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "cut",
+            [0x10, 0x0e, 0, 0, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[0, 4, 90, 0, 3, 8, 0, 9, 0, 4, 7, 0, 24, 0, 0, 0],
+        ),
+        (
+            "odd",
+            [0x10, 0x0e, 64, 2, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[1, 2, 5, 12, 0, 12, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "refused",
+            [0x10, 0x0e, 128, 4, 6, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[10, 0, 10, 1, 10, 2, 0, 10, 3, 10, 4, 0, 0, 0, 0, 0],
+        ),
+        (
+            "mutated",
+            [0x10, 0x0e, 0, 0, 7, 2, 2, 60, 6, 130],
+            &[0, 0, 100, 0, 1, 0, 9, 1],
+            &[6, 0, 9, 1, 0, 13, 0, 0, 9, 14, 9, 6, 0, 3, 0xff, 5],
+        ),
+    ];
+    for (name, options, calls, script) in cases {
+        save("coap_tcp", name, &[&options[..], calls, script].concat());
+    }
 }
 
 fn save(target: &str, name: &str, bytes: &[u8]) {

@@ -21,10 +21,19 @@ impl<'b> Writer<'b> {
         new
     }
 
-    /// Writes options only, from here on.
     #[cfg(feature = "coap-tcp")]
-    pub(in crate::coap) fn options(buf: &'b mut [u8], len: usize) -> Self {
-        Self { buf, number: 0, len }
+    pub(in crate::coap) fn over_tcp(buf: &'b mut [u8]) -> Self {
+        Self { buf, number: 0, len: 0 }
+    }
+
+    /// Begins a message over TCP, which has options of this length.
+    #[cfg(feature = "coap-tcp")]
+    #[inline(never)]
+    pub(in crate::coap) fn frame(&mut self, options: usize, code: u8, token: &[u8]) {
+        self.head(options as u16, token.len() as u16);
+        self.byte(code);
+        self.put(token.iter().copied());
+        self.number = 0;
     }
 
     /// An option; they are to come in the order of their numbers.

@@ -48,15 +48,6 @@ impl Frame {
     }
 }
 
-/// The first byte of a message without a token, and the bytes that follow it: two, of which so many count.
-pub(super) fn length(len: usize) -> (u8, [u8; 2], usize) {
-    match len {
-        0..13 => ((len as u8) << 4, [0; 2], 0),
-        13..269 => (13 << 4, [0, len.wrapping_sub(13) as u8], 1),
-        _ => (14 << 4, (len.wrapping_sub(269) as u16).to_be_bytes(), 2),
-    }
-}
-
 /// What a CSM or a Release says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signal {

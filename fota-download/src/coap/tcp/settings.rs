@@ -45,10 +45,11 @@ impl Settings {
         self
     }
 
-    /// The longest message that the server may send, in bytes (Max-Message-Size): 1152 at least, which is also how BERT is
-    /// done without, and 8320 by default. It costs no memory. A longer one saves round trips, as far as
-    /// the connection can have so many bytes on their way, and over TLS makes longer records, which some modems can't receive:
-    /// where [`Connect::failure`](crate::Connect::failure) says `TooBig`, the source comes down to 1152 by itself.
+    /// The longest message that the server may send, in bytes (Max-Message-Size): 1152 at least, which is also how
+    /// BERT is done without, and 8320 by default. It costs no memory. A longer one saves round trips, as far as the
+    /// connection can have so many bytes on their way, and over TLS makes longer records, which some modems can't
+    /// receive: where [`Connect::failure`](crate::Connect::failure) says `TooBig`, the source comes down to 1152 by
+    /// itself.
     ///
     /// A server may hold it against us and send more: that works, too.
     pub const fn message(mut self, bytes: u32) -> Self {
@@ -56,10 +57,10 @@ impl Settings {
         self
     }
 
-    /// How many requests may be open at a time, at most: 1 to [`MAX_WINDOW`], 1 by default. With more than one, the next
-    /// messages are asked for while one is on its way, which hides the round trips. A server must bear several requests
-    /// of one client. One that refuses those, or answers them in another order, is asked for one at a time from then
-    /// on.
+    /// How many requests may be open at a time, at most: 1 to [`MAX_WINDOW`], 1 by default. With more than one, the
+    /// next messages are asked for while one is on its way, which hides the round trips. A server must bear several
+    /// requests of one client. One that refuses those, or answers them in another order, is asked for one at a time
+    /// from then on.
     pub const fn window(mut self, requests: u8) -> Self {
         self.window = match requests {
             0 => 1,

@@ -1,17 +1,19 @@
 //! One transfer, without I/O: what to send and to read, what comes of it.
 
 mod answer;
+mod link;
 mod request;
 
 use coap_numbers::code;
 
+use self::link::Link;
 use super::frame::{Frame, Signal};
 use super::settings::{BASE, Settings};
 use crate::coap::Fault;
 use crate::coap::message::{Answer, UNKNOWN};
 use crate::coap::part;
 use crate::coap::url::{Security, Url, UrlError};
-use crate::connect::{Failure, Server};
+use crate::connect::Server;
 use crate::source::{Call, Meta};
 
 /// The least that is left of the buffer for the head of an answer.
@@ -66,20 +68,9 @@ pub(super) struct Transfer<'b> {
     opening: bool,
     /// What came last may have been the end.
     doubtful: bool,
-    /// There is a connection; our settings were sent; the server's came.
+    /// There is a connection.
     connected: bool,
-    greeted: bool,
-    known: bool,
-    /// By those, it knows blocks, and takes long messages.
-    blocks: bool,
-    long: bool,
-    /// Something was answered over this connection.
-    answered: bool,
-    /// The server may have closed the connection before it saw what is asked for now.
-    keep: bool,
-    /// It wants no more requests over this connection.
-    released: bool,
-    hold_off: u32,
+    link: Link,
     /// All that is left to do is to say that it is over.
     dying: bool,
     /// The bytes that were sent and received.
@@ -106,6 +97,7 @@ pub(super) enum Next {
 }
 
 impl<'b> Transfer<'b> {
+    #[inline(never)]
     pub(super) fn new(url: &'b str, settings: Settings, buf: &'b mut [u8], tls: bool) -> Result<Self, UrlError> {
         let url = Url::parse_over(url, b"+tcp")?;
         if url.security != Security::None && !tls {
@@ -137,20 +129,13 @@ impl<'b> Transfer<'b> {
             opening: true,
             doubtful: false,
             connected: false,
-            greeted: false,
-            known: false,
-            blocks: false,
-            long: false,
-            answered: false,
-            keep: false,
-            released: false,
-            hold_off: 0,
+            link: Link::default(),
             dying: false,
             paid: 0,
             fault: Fault::NotOpen,
             step: Next::Begin,
         };
-        new.split = new.write(request::MAX_BLOCK);
+        new.split = new.write(Some(request::MAX_BLOCK));
         if new.split > new.buf.len().saturating_sub(HEAD).min(BASE as usize) { Err(UrlError::TooLong) } else { Ok(new) }
     }
 
@@ -179,7 +164,7 @@ impl<'b> Transfer<'b> {
                         }
                     }
                     Next::Read => {
-                        self.keep = false;
+                        self.link.keep = false;
                         if self.came(count, call) {
                             self.step = Next::Answered;
                             return Some(Next::Answered);
@@ -202,23 +187,6 @@ impl<'b> Transfer<'b> {
     pub(super) fn end(&mut self) -> Fault {
         self.step = Next::Begin;
         self.fault
-    }
-
-    /// Whether a failure of the connection is one that is gone on after, as if it had been closed.
-    pub(super) fn survives(&mut self, failure: Failure) -> bool {
-        let survives = match failure {
-            Failure::TooBig if self.settings.message > BASE && self.step != Next::Connect => {
-                self.settings.message = BASE;
-                self.keep = true;
-                true
-            }
-            Failure::Network => self.dying || self.may_reconnect(),
-            _ => self.dying,
-        };
-        if !survives {
-            self.step = Next::Begin;
-        }
-        survives
     }
 
     /// What is to be sent.
@@ -280,10 +248,10 @@ impl<'b> Transfer<'b> {
                 self.connected &= well;
                 self.dying = false;
                 self.begin(*from);
-                self.keep = true;
+                self.link.keep = true;
             }
             Call::Read(..) if !well => return self.fail(Fault::NotOpen),
-            Call::Read(..) => self.keep = self.open == 0 && self.left == 0 && self.skip == 0,
+            Call::Read(..) => self.link.keep = self.open == 0 && self.left == 0 && self.skip == 0,
         }
         Some(())
     }
@@ -310,50 +278,13 @@ impl<'b> Transfer<'b> {
 
     /// Whether the server's settings must come first.
     fn must_wait(&self) -> bool {
-        self.may_be_long() && !self.known
+        self.may_be_long() && !self.link.known
     }
 
     /// Forgets what was asked for: answers to that are nobody's.
     fn forget(&mut self) {
         self.open = 0;
         self.asked = self.next;
-    }
-
-    /// Begins a connection.
-    fn connected(&mut self) {
-        self.connected = true;
-        self.at = self.split;
-        self.end = self.split;
-        self.out = 0;
-        self.out_end = 0;
-        self.skip = 0;
-        self.left = 0;
-        self.greeted = false;
-        self.known = false;
-        self.blocks = false;
-        self.long = false;
-        self.answered = false;
-        self.keep = false;
-        self.released = false;
-        self.forget();
-    }
-
-    /// Whether the end of the connection is no error.
-    fn may_reconnect(&self) -> bool {
-        self.step != Next::Connect && (self.keep || self.released && self.answered && self.hold_off == 0)
-    }
-
-    /// The connection is over.
-    fn closed(&mut self) -> Option<()> {
-        if self.dying {
-            return None;
-        }
-        if !self.may_reconnect() {
-            let hold_off = self.hold_off;
-            return self.fail(if self.released { Fault::Released { hold_off } } else { Fault::Closed });
-        }
-        self.connected = false;
-        Some(())
     }
 
     #[inline(never)]
@@ -396,7 +327,7 @@ impl<'b> Transfer<'b> {
                     let bytes = part(self.buf, self.at, self.end);
                     let room = out.len().min(self.left as usize);
                     let given = bytes.len().min(room);
-                    if given != 0 || out.is_empty() || self.left == 0 && self.next >= self.size {
+                    if given != 0 || out.is_empty() || self.next >= self.size {
                         out.iter_mut().zip(bytes).take(given).for_each(|(to, from)| *to = *from);
                         self.at = self.at.wrapping_add(given);
                         self.passed(given);
@@ -428,13 +359,13 @@ impl<'b> Transfer<'b> {
 
     /// Whether something is to be asked for.
     fn wants(&self) -> bool {
-        if self.greeted && self.must_wait() || self.released && (self.open != 0 || self.left != 0) {
+        if self.link.greeted && self.must_wait() || self.link.released && (self.open != 0 || self.left != 0) {
             return false;
         }
         if self.opening {
             return self.open == 0;
         }
-        let flowing = u8::from(self.left != 0 || self.skip != 0);
+        let flowing = u8::from(self.left != 0);
         self.asked < self.size && self.open < self.window.wrapping_sub(flowing)
     }
 
@@ -459,13 +390,14 @@ impl<'b> Transfer<'b> {
     }
 
     /// Looks at the next message; whether its head is all there.
+    #[inline(never)]
     fn message(&mut self) -> Option<bool> {
         let bytes = part(self.buf, self.at, self.end);
         let Some(frame) = Frame::parse(bytes) else { return Some(false) };
         if frame.tkl > 8 {
             return self.abort(Fault::Malformed);
         }
-        if !self.known && !matches!(frame.code, code::CSM | code::EMPTY | code::ABORT) {
+        if !self.link.known && !matches!(frame.code, code::CSM | code::EMPTY | code::ABORT) {
             return self.abort(Fault::Csm);
         }
         let rest = frame.rest();
@@ -481,18 +413,18 @@ impl<'b> Transfer<'b> {
                     return if complete { self.abort(Fault::Malformed) } else { Some(false) };
                 };
                 if frame.code == code::RELEASE {
-                    self.released = true;
-                    self.hold_off = signal.other.unwrap_or_default();
+                    self.link.released = true;
+                    self.link.hold_off = signal.other.unwrap_or_default();
                 } else if signal.critical {
                     return self.abort(Fault::Csm);
                 } else {
-                    self.known = true;
-                    self.blocks |= signal.other.is_some();
-                    self.long = signal.message.map_or(self.long, |message| message > BASE);
+                    self.link.known = true;
+                    self.link.blocks |= signal.other.is_some();
+                    self.link.long = signal.message.map_or(self.link.long, |message| message > BASE);
                 }
                 head = signal.payload;
             }
-            code::PING => self.signal(code::PONG, self.at.wrapping_add(frame.token), frame.tkl),
+            code::PING => self.signal(code::PONG, self.at.wrapping_add(frame.token), self.at.wrapping_add(rest)),
             code::ABORT => return self.fail(Fault::Aborted),
             // Answers to requests of ours, and no other message.
             0x40..=0xdf if named < u32::from(self.open) => {

@@ -1,6 +1,5 @@
-use std::vec::Vec;
-
 use super::*;
+use crate::coap::message::Writer;
 
 #[test]
 fn heads_are_read_as_the_rfc_writes_them() {
@@ -28,14 +27,16 @@ fn heads_are_read_as_the_rfc_writes_them() {
 }
 
 #[test]
-fn lengths_are_written_in_as_few_bytes_as_they_take() {
+fn frames_are_written_in_as_few_bytes_as_they_take() {
     for len in (0..300).chain([1_152, 65_000]) {
-        let (first, more, count) = length(len);
-        let mut bytes = Vec::from([first]);
-        bytes.extend(&more[2 - count..]);
-        bytes.push(1);
-        assert_eq!(Frame::parse(&bytes).map(|frame| frame.len as usize), Some(len));
-        assert_eq!(count, usize::from(len > 12) + usize::from(len > 268));
+        let mut buf = [0; 20];
+        let mut writer = Writer::over_tcp(&mut buf);
+        writer.frame(len, 0x45, &[1, 2, 3]);
+        let end = writer.len();
+        let more = usize::from(len > 12) + usize::from(len > 268);
+        let frame = Frame { code: 0x45, token: 2 + more, tkl: 3, len: len as u32 };
+        assert_eq!(Frame::parse(&buf[..end]), Some(frame));
+        assert_eq!((end, &buf[end - 3..end]), (5 + more, &[1, 2, 3][..]));
     }
 }
 

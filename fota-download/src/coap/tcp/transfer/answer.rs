@@ -60,15 +60,15 @@ impl Transfer<'_> {
             7 => !more || len != 0 && len & size.wrapping_sub(1) == 0,
             _ => len == size || !more && len < size,
         };
-        if shift > self.shift() || !whole && start != self.aligned(self.next) || !fits {
+        if !whole && start != self.aligned(self.next) || !fits {
             return self.fail(Fault::Block);
         }
         let Some(stop) = start.checked_add(len).filter(|stop| *stop != UNKNOWN) else {
             return self.fail(Fault::TooLarge);
         };
         self.szx = self.szx.min(szx);
-        // libcoap 4.3.1, asked for BERT from amid a file, sends one block at a time and says already of the eighth from the
-        // end that it is the last. Where nobody named the length, the next one is asked for.
+        // libcoap 4.3.1, asked for BERT from amid a file, sends one block at a time and says already of the eighth
+        // from the end that it is the last. Where nobody named the length, the next one is asked for.
         let unnamed = self.from != 0 && answer.size == UNKNOWN && (self.opening || self.size == UNKNOWN);
         self.doubtful = szx == 7 && !whole && !more && unnamed && len != 0 && len & size.wrapping_sub(1) == 0;
         more |= self.doubtful;
@@ -99,7 +99,7 @@ impl Transfer<'_> {
             return self.fail(Fault::Changed);
         }
         self.opening = false;
-        self.answered = true;
+        self.link.answered = true;
         self.skip = self.next.wrapping_sub(start);
         self.left = stop.wrapping_sub(self.next);
         if !more {
