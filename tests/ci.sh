@@ -2,8 +2,8 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test sweep bench
-#                        fuzz
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem nrf9160 dtls fixtures readme test sweep
+#                        bench fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
 # aiocoap, node-coap. What it could not get it names; the job is then left out (status 77), or fails where CI=true.
@@ -63,7 +63,7 @@ sets=(
   'fota-connectors:embassy-net-ipv6,defmt'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -81,11 +81,11 @@ job_fmt() {
   run cargo fmt --manifest-path tests/dtls/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
   local script
-  for script in .ci/run tests/ci.sh tests/*/*.sh; do
+  for script in .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh; do
     run bash -n "$script"
   done
   if have shellcheck || apt_install shellcheck; then
-    run shellcheck .ci/run tests/ci.sh tests/*/*.sh
+    run shellcheck .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh
   else
     echo 'no shellcheck here: left out'
   fi
@@ -165,6 +165,18 @@ job_modem() {
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" --no-deps
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
   run tests/libmodem/run.sh
+}
+
+# The firmwares of the nRF9160 DK: built, linked with the modem library, and signed as MCUboot takes them.
+job_nrf9160() {
+  need_rust rustfmt
+  need_rust clippy "$target"
+  need_rust llvm-tools
+  need_libclang
+  need arm-none-eabi-gcc gcc-arm-none-eabi
+  need_newlib
+  need_imgtool
+  run examples/nrf9160/run.sh
 }
 
 # CoAP over DTLS, which takes OpenSSL's headers to be built.
