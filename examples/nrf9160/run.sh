@@ -48,8 +48,14 @@ for bin in "${bins[@]}"; do
   read -r stack reset < <(od --address-radix=n --format=u4 --read-bytes=8 "$elf.bin")
   { [ "$stack" -gt $((0x20006000)) ] && [ "$stack" -le $((0x20040000)) ]; } || fail "$bin: the stack begins at $stack"
   { [ "$reset" -gt $((slot)) ] && [ "$reset" -lt $((slot + slot_size)) ]; } || fail "$bin: the program begins at $reset"
+  symbols=$(arm-none-eabi-nm "$elf")
+  # The modem's interrupt, the 42nd of the chip's, has its handler; and its start is stood before.
+  handler=$(awk '$3 == "IPC" {print $1}' <<<"$symbols")
+  vector=$(od --address-radix=n --format=u4 --skip-bytes=$((4 * (16 + 42))) --read-bytes=4 "$elf.bin")
+  [ "$vector" -eq $((16#$handler + 1)) ] || fail "$bin: the modem interrupts without a handler"
+  grep -q ' T __wrap_nrf_modem_init$' <<<"$symbols" || fail "$bin: __wrap_nrf_modem_init is not in the program"
   # What the modem shares is nobody else's.
-  shared=$(arm-none-eabi-nm "$elf" | awk '$2 ~ /[bBdD]/ && $1 >= "20000000" && $1 < "20006000"')
+  shared=$(awk '$2 ~ /[bBdD]/ && $1 >= "20000000" && $1 < "20006000"' <<<"$symbols")
   [ -z "$shared" ] || fail "$bin: in the memory of the modem: $shared"
 done
 echo 'vector tables, stacks and the memory of the modem are where they should be'
@@ -58,9 +64,9 @@ echo 'vector tables, stacks and the memory of the modem are where they should be
 
 signed=$target_dir/nrf9160/signed
 mkdir -p "$signed"
+export FOTA_KEY=$key.pem
 for version in 1.0.0 2.0.0; do
-  imgtool sign --key "$key.pem" --header-size 0x200 --pad-header --align 4 --slot-size "$slot_size" --version "$version" \
-    "$out/mcuboot-http.bin" "$signed/$version.bin"
+  ./sign.sh "$out/mcuboot-http" "$version" "$signed/$version.bin" 2>&1 | sed '/^image.py: /d'
 done
 inspected=$(host inspect "$signed/2.0.0.bin" --key "$key.pub.der")
 grep -q 'hash  SHA-256, right' <<<"$inspected" || fail "$inspected"
@@ -72,6 +78,17 @@ rm -f "$signed/primary.bin" "$signed/secondary.bin"
 cp "$signed/1.0.0.bin" "$signed/primary.bin"
 host stage --image "$signed/2.0.0.bin" --primary "$signed/primary.bin" --secondary "$signed/secondary.bin" --mode move \
   --slot-size "$slot_size" --sector 4096 --write-size 4 --key "$key.pub.der" | sed -n '/staged/p'
+
+# What `cargo run` asks of the probe, by a stand-in.
+printf '#!/bin/sh\necho probe-rs "$@"\n' >"$signed/probe-rs"
+chmod +x "$signed/probe-rs"
+asked=$(PATH=$signed:$PATH FOTA_NAME=1.2.3 cargo run --quiet "${at[@]}" --bin mcuboot-http 2>/dev/null)
+grep -q "^probe-rs download .* --base-address $slot .*/mcuboot-http.signed$" <<<"$asked" || fail "$asked"
+grep -q '^probe-rs attach .*/mcuboot-http$' <<<"$asked" || fail "$asked"
+inspected=$(host inspect "$out/mcuboot-http.signed")
+grep -q 'version  1.2.3+0$' <<<"$inspected" || fail 'cargo run signs it with another version'
+# Again as it was, for the table.
+cargo build --quiet "${at[@]}" --bin mcuboot-http
 
 # --- what it takes ------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ const ATTACH: Duration = Duration::from_secs(480);
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(30);
 
-/// Starts the modem, which installs a delta if one waits: that blocks for minutes. Only the first call does.
+/// Starts the modem, which installs a delta if one waits: that blocks for minutes. Once a reset.
 pub async fn start(signs: &Signs) -> Result<(), Error> {
     let mode = SystemMode {
         lte_support: true,

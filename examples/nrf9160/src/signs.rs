@@ -25,8 +25,8 @@ pub struct Signs {
 
 /// How often it is said how far a download is, in bytes.
 const SAY_EVERY: u32 = 16 * 1024;
-/// How long to wait before it is tried again what failed, in minutes.
-const PAUSE: u32 = 5;
+/// How long to wait before what failed is tried again, in minutes. What it fetches costs money.
+const PAUSE: u32 = 15;
 
 impl Signs {
     pub(crate) fn new(watchdog: Option<WatchdogHandle>, progress: Output<'static>, done: Output<'static>) -> Self {

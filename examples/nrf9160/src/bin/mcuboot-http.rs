@@ -16,7 +16,7 @@ use embassy_nrf::nvmc;
 use embassy_time::Delay;
 use fota_connectors::nrf_modem::Net;
 use fota_download::http::{self, UrlError};
-use fota_download::{Connect, Control};
+use fota_download::{Connect, Control, FotaError};
 
 const WINDOWS: Layout<InternalFlash, 3> = MAP.windows(["mcuboot_primary", "mcuboot_secondary", "progress"]);
 
@@ -55,5 +55,9 @@ async fn run(flash: InternalFlash, signs: &Signs) -> Result<Next, Error> {
     let next = mcuboot::run::<_, _, _, _, 256>(regions, &SLOTS, engine, job, means, tell).await;
     drop(file);
     link::close(link).await;
-    next.map_err(Error::Update)
+    match next {
+        // It was tried, and the bootloader took it back: until there is another file, there is nothing to do.
+        Err(dfu_apps::Error::Update(FotaError::Attempted)) => Ok(Next::Nothing),
+        next => next.map_err(Error::Update),
+    }
 }

@@ -19,7 +19,7 @@ use embassy_executor::Spawner;
 use embassy_time::Delay;
 use fota_connectors::nrf_modem::Net;
 use fota_download::http::{self, UrlError};
-use fota_download::{Connect, Control, Job};
+use fota_download::{Connect, Control, FotaError, Job};
 
 const WINDOWS: Layout<InternalFlash, 1> = MAP.windows(["progress"]);
 
@@ -71,7 +71,11 @@ async fn run(flash: InternalFlash, signs: &Signs) -> Result<Next, Error> {
     let next = delta::run(&mut target, &mut log, None, Some(job), means, tell).await;
     drop(file);
     link::close(link).await;
-    next.map_err(Error::Update)
+    match next {
+        // The modem was told to install it, and does not: another file may help, or a good supply and a reset.
+        Err(dfu_apps::Error::Update(FotaError::Attempted)) => Ok(Next::Nothing),
+        next => next.map_err(Error::Update),
+    }
 }
 
 /// Whether the delta is for the firmware that runs.
