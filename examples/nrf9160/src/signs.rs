@@ -62,6 +62,12 @@ impl Signs {
         }
     }
 
+    /// A minute in which nothing is to be done.
+    pub async fn rest(&self) {
+        Timer::after_secs(60).await;
+        self.alive();
+    }
+
     /// What a program ended with, and the end of it: the reset, now or after a pause, or nothing for good.
     pub async fn end<E: Debug + Format>(&self, result: Result<Next, E>) -> ! {
         let pause = match result {
@@ -83,8 +89,7 @@ impl Signs {
         };
         // This loop stands for the application's own, which has work to do, and signs of it.
         for _ in 0..pause {
-            Timer::after_secs(60).await;
-            self.alive();
+            self.rest().await;
         }
         // The log's last line goes out.
         Timer::after_millis(100).await;

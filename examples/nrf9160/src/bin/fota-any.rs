@@ -22,7 +22,7 @@ use dfu_target_nrf_modem::{DeltaError, ModemDelta, ModemFull, Settled};
 use embassy_executor::Spawner;
 use embassy_futures::select::{Either, select};
 use embassy_nrf::nvmc;
-use embassy_time::{Delay, Timer};
+use embassy_time::Delay;
 use fota_download::{Control, Event as Download};
 
 const INTERNAL: Layout<InternalFlash, 3> = MAP.windows(["mcuboot_primary", "mcuboot_secondary", "progress"]);
@@ -75,6 +75,8 @@ async fn run(
     let settled = delta.settle(&mut log, start::outcome()).await.map_err(Error::Delta)?;
     signs.tell(Event::Settled(settled));
     if settled == Settled::Waiting {
+        // It was put off, by a supply that is too low as a rule.
+        signs.rest().await;
         return Ok(Next::Reset);
     }
     // An application on trial that does not come into the network is taken back at the reset that follows.
@@ -134,8 +136,7 @@ async fn serve(
 async fn idle<T>(wait: impl Future<Output = T>, signs: &Signs) -> T {
     let rest = async {
         loop {
-            Timer::after_secs(60).await;
-            signs.alive();
+            signs.rest().await;
         }
     };
     match select(wait, rest).await {

@@ -61,8 +61,13 @@ async fn run(flash: InternalFlash, signs: &Signs) -> Result<Next, Error> {
         error!("the modem does not start; what modem-full does may help");
         return Err(Error::Modem(error));
     }
-    if settled == Next::Reset || outcome.is_some() || !wants_update()? {
-        return Ok(settled);
+    if settled == Next::Reset {
+        // It was put off, by a supply that is too low as a rule.
+        signs.rest().await;
+        return Ok(Next::Reset);
+    }
+    if outcome.is_some() || !wants_update()? {
+        return Ok(Next::Nothing);
     }
 
     let link = link::attach(signs).await.map_err(Error::Modem)?;
