@@ -2,7 +2,7 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem dtls fixtures readme test chip sweep
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem nrf9160 dtls fixtures readme test chip sweep
 #                        bench fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
@@ -64,7 +64,7 @@ sets=(
   'fota-connectors:embassy-net-ipv6,defmt'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 dtls:600 readme:3000 chip:1200 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:600 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -167,6 +167,18 @@ job_modem() {
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" --no-deps
   RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
   run tests/libmodem/run.sh
+}
+
+# The firmwares of the nRF9160 DK: built, linked with the modem library, and signed as MCUboot takes them.
+job_nrf9160() {
+  need_rust rustfmt
+  need_rust clippy "$target"
+  need_rust llvm-tools
+  need_libclang
+  need arm-none-eabi-gcc gcc-arm-none-eabi
+  need_newlib
+  need_imgtool
+  run examples/nrf9160/run.sh
 }
 
 # CoAP over DTLS, which takes OpenSSL's headers to be built.

@@ -1,9 +1,14 @@
 #![no_std]
 #![doc = include_str!("../README.md")]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod delta;
 pub mod full;
 pub mod mcuboot;
+pub mod nor;
+pub mod order;
 mod update;
 
 pub use update::{Event, Means, update};
