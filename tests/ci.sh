@@ -25,7 +25,8 @@ defmt_print=1.2.0
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
 
-# Feature sets, package:features. Those with `alloc` need an allocator; all others must do without.
+# Feature sets, package:features. Those with `alloc` need an allocator, and so does the test kit; all others must do
+# without.
 sets=(
   'dfu-target:'
   'dfu-target:sha2'
@@ -62,6 +63,7 @@ sets=(
   'fota-connectors:embedded-tls,defmt'
   'fota-connectors:embassy-net'
   'fota-connectors:embassy-net-ipv6,defmt'
+  'dfu-testkit:'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
 order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:600 fuzz:1200)

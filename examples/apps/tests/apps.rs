@@ -56,8 +56,15 @@ fn life(
     let (mut a, mut b) = ([0; 512], [0; 512]);
     let means = Means { file: source, clock: &mut clock, control: &control, buffers: [&mut a, &mut b] };
     let job = (digest.map_or(Job::new(ImageId::named("app")), Job::of), digest);
-    time.run(mcuboot::run::<_, _, _, _, 256>(regions, device.slots(), SoftSha256::default(), job, means, &mut tell))
-        .map_err(|error| error.to_string())
+    time.run(mcuboot::run::<_, _, _, _, _, 256>(
+        regions,
+        device.slots(),
+        (SoftSha256::default(), ()),
+        job,
+        means,
+        &mut tell,
+    ))
+    .map_err(|error| error.to_string())
 }
 
 #[test]
