@@ -2,6 +2,7 @@
 //! a program in `src/bin`; what it does is in `dfu-apps`.
 #![no_std]
 
+pub mod area;
 pub mod board;
 pub mod config;
 pub mod console;

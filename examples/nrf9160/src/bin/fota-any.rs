@@ -10,9 +10,8 @@ use dfu_nrf9160::console::{Lines, Says};
 use dfu_nrf9160::external::{ExternalError, ExternalFlash};
 use dfu_nrf9160::internal::InternalFlash;
 use dfu_nrf9160::map::{MAP, SLOTS};
-use dfu_nrf9160::recovery;
 use dfu_nrf9160::signs::Signs;
-use dfu_nrf9160::{config, link, wanted};
+use dfu_nrf9160::{area, config, link, recovery, wanted};
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, RegionError, Shared};
 use dfu_target::{DfuTarget, ProgressLog, ProgressStore};
@@ -79,6 +78,7 @@ async fn run(
         signs.rest().await;
         return Ok(Next::Reset);
     }
+    area::blank(&mut delta).await.map_err(Error::Delta)?;
     // An application on trial that does not come into the network is taken back at the reset that follows.
     let link = link::attach(signs).await.map_err(Error::Modem)?;
     let mut running = Running::new(primary, &SLOTS).map_err(Error::Slots)?;

@@ -8,13 +8,13 @@ use dfu_nrf9160::board::Board;
 use dfu_nrf9160::internal::InternalFlash;
 use dfu_nrf9160::map::MAP;
 use dfu_nrf9160::signs::Signs;
-use dfu_nrf9160::{config, link, wanted};
+use dfu_nrf9160::{area, config, link, wanted};
 use dfu_target::ProgressLog;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
-use dfu_target_nrf_modem::ModemDelta;
 use dfu_target_nrf_modem::libmodem::{NormalMode, start};
 use dfu_target_nrf_modem::port::{Delta, Fault};
+use dfu_target_nrf_modem::{DeltaError, ModemDelta};
 use embassy_executor::Spawner;
 use embassy_time::Delay;
 use fota_connectors::nrf_modem::Net;
@@ -27,6 +27,7 @@ const WINDOWS: Layout<InternalFlash, 1> = MAP.windows(["progress"]);
 enum Error {
     Modem(nrf_modem::Error),
     Uuid(Fault),
+    Area(DeltaError),
     Url(UrlError),
     NoDigest,
     Update(delta::Failure<http::Error<<Net<'static, Delay> as Connect>::Error>>),
@@ -70,6 +71,7 @@ async fn run(flash: InternalFlash, signs: &Signs) -> Result<Next, Error> {
         return Ok(Next::Nothing);
     }
 
+    area::blank(&mut target).await.map_err(Error::Area)?;
     let link = link::attach(signs).await.map_err(Error::Modem)?;
     let job: Job = wanted::job(wanted::digest(&net, signs).await.ok_or(Error::NoDigest)?);
     let means = Means { file: &mut file, clock: &mut Delay, control: &control, buffers: [&mut one, &mut two] };
