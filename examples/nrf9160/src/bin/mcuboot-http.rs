@@ -52,7 +52,7 @@ async fn run(flash: InternalFlash, signs: &Signs) -> Result<Next, Error> {
     let engine = SoftSha256::default();
     let tell = |event| signs.tell(event);
     let regions = shared.split(const { &WINDOWS });
-    let next = mcuboot::run::<_, _, _, _, 256>(regions, &SLOTS, engine, job, means, tell).await;
+    let next = mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, ()), job, means, tell).await;
     drop(file);
     link::close(link).await;
     match next {
