@@ -4,6 +4,7 @@
 
 mod engine;
 mod flash;
+pub mod host;
 mod modem;
 mod wire;
 
