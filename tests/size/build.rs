@@ -6,4 +6,7 @@ fn main() {
     for program in ["device", "speed"] {
         println!("cargo::rustc-link-arg-bin={program}=-T{folder}/device.x");
     }
+    if std::env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    }
 }
