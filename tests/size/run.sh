@@ -34,7 +34,7 @@ done
 # What all state takes, and the largest future beside it: the caller's buffers come on top.
 sizes=$(python3 elf.py answers "$elves/ram" ram_ | sed 's/^ram_//')
 printf '\n%s\n' 'RAM of state and futures, without the buffers of the caller; bytes'
-sed 's/_/ /' <<<"$sizes" | awk '{printf "%-10s %-9s %5d\n", $1, $2, $3}'
+awk '{sub("_", " "); printf "%-10s %-9s %5d\n", $1, $2, $3}' <<<"$sizes"
 printf '\n%-28s %6s %6s %6s\n' together ram table aim
 while read -r bytes what; do
   judge "$what" "$bytes"

@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # What is set here is for those who source it.
 # What the scripts of this folder have in common: they source it. The compiler, where programs are put, and the table
 # of tests/README.md that figures are compared with.
 
 from=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 # Sizes, instructions and what the optimizer can prove all depend on the compiler.
 pin=$(sed -n 's/^pin=//p' run.sh)
 target=thumbv8m.main-none-eabihf

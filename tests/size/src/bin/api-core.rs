@@ -16,8 +16,8 @@ use dfu_target::progress::{NoProgress, ProgressStore, StoreCall};
 use dfu_target::session::Call;
 use dfu_target::target::{self, Applied, Checked, Error, ErrorKind, ErrorType, Proof, Written};
 use dfu_target::{
-    Begun, DfuTarget, Digest, Image, ImageId, ImageKind, Progress, ProgressLog, Request, Session, Sha256, Staged, Update,
-    Verified,
+    Begun, DfuTarget, Digest, Image, ImageId, ImageKind, Progress, ProgressLog, Request, Session, Sha256, Staged,
+    Update, Verified,
 };
 use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashErrorKind, ReadNorFlash};

@@ -178,7 +178,11 @@ fn needs() -> [Need; 2] {
 async fn calls<F: NorFlash, P: AsRef<Slots>, const N: usize, V: Verify>(
     target: &mut McubootTarget<'_, F, Engine, P, N, V>,
 ) {
-    show((target.identity(ImageKind::Mcuboot, 0), target.probe(bytes(), number() as u8), Header::parse(bytes()).is_ok()));
+    show((
+        target.identity(ImageKind::Mcuboot, 0),
+        target.probe(bytes(), number() as u8),
+        Header::parse(bytes()).is_ok(),
+    ));
     let image = Image { size: black_box(Some(0)), head: bytes(), ..Image::new(black_box(ImageKind::Mcuboot)) };
     for _ in 0..number() {
         match number() {
