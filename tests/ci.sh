@@ -2,12 +2,12 @@
 # Every check of this repository, by one command:
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
-#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size device modem nrf9160 dtls fixtures readme test chip sweep
-#                        bench fuzz
+#   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
+#                        chip sweep bench miri fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
 # aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
-# CI=true. `bench` and `fuzz` are left out there, too.
+# CI=true. `bench`, `miri` and `fuzz` are left out there, too.
 #
 # Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
 # http.server, libcoap, aiocoap, node-coap.
@@ -66,7 +66,7 @@ sets=(
   'dfu-testkit:'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:600 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:900 miri:1200 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -85,11 +85,11 @@ job_fmt() {
   run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path examples/qemu-m33/Cargo.toml -- --check --color never
   local script
-  for script in .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh; do
+  for script in .ci/run tests/*.sh tests/*/*.sh examples/*/*.sh; do
     run bash -n "$script"
   done
   if have shellcheck || apt_install shellcheck; then
-    run shellcheck .ci/run tests/ci.sh tests/*/*.sh examples/*/*.sh
+    run shellcheck .ci/run tests/*.sh tests/*/*.sh examples/*/*.sh
   else
     echo 'no shellcheck here: left out'
   fi
@@ -141,6 +141,14 @@ job_size() {
   need readelf binutils
   need python3 python3
   run tests/size/run.sh
+}
+
+# That nothing in the library can panic.
+job_no-panic() {
+  need_rust '' "$target"
+  need readelf binutils
+  need python3 python3
+  run tests/size/panics.sh
 }
 
 # Of the signature schemes: what they take on a Cortex-M33, and that its code, in part another than the host's, is right.
@@ -241,13 +249,23 @@ job_sweep() {
   run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
 }
 
-# How long downloads take, by transport and way; then what `digest` costs beyond its SHA-256.
+# What a session costs beside embassy-boot, in instructions of a Cortex-M33; how long downloads take, by transport and
+# way; what `digest` costs beyond its SHA-256.
 job_bench() {
-  need_rust
+  need_rust '' "$target"
+  CI='' need qemu-system-arm qemu-system-arm
+  run tests/size/speed.sh
   need_peers
   run cargo bench "${locked[@]}" -p dfu-testkit --bench speed
   CI='' need valgrind valgrind
   run tests/benches/digest.sh
+}
+
+# Undefined behaviour, by the interpreter: the unit tests, which need nothing of the machine, but for those that would
+# take it minutes.
+job_miri() {
+  need_miri
+  run tests/miri.sh
 }
 
 # So often each, from the same random numbers: a longer run with others is for whoever has the time.
@@ -384,6 +402,15 @@ need_defmt_print() {
   have defmt-print || run timeout 600 cargo install --quiet --locked "defmt-print@$defmt_print" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have defmt-print || lack "defmt-print $defmt_print (crates.io)"
+}
+
+need_miri() {
+  local CI=
+  need_cargo
+  cargo +nightly --version >/dev/null 2>&1 || rustup_timely toolchain install nightly --profile minimal ||
+    lack 'Rust nightly'
+  cargo +nightly miri --version >/dev/null 2>&1 || rustup_timely component add --toolchain nightly miri rust-src ||
+    lack 'miri (rustup component of nightly)'
 }
 
 need_imgtool() {

@@ -138,7 +138,7 @@ def panics(elf):
                 pending.append([caller, *way])
             else:
                 ways.append([caller, *way])
-    return [" -> ".join(demangled([name_of.get(step, "(data)") for step in way])) for way in ways]
+    return sorted(" -> ".join(demangled([name_of.get(step, "(data)") for step in way])) for way in ways)
 
 
 if __name__ == "__main__":

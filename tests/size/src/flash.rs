@@ -36,6 +36,38 @@ impl NorFlash for Flash {
     }
 }
 
+/// The same with words of 16 bytes that are read in fours.
+pub struct Coarse;
+
+impl ErrorType for Coarse {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Coarse {
+    const READ_SIZE: usize = 4;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        SIZE
+    }
+}
+
+impl NorFlash for Coarse {
+    const WRITE_SIZE: usize = 16;
+    const ERASE_SIZE: usize = 0x1000;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
+        erase(from, to)
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+        write(offset, bytes)
+    }
+}
+
 #[inline(never)]
 fn read(offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
     let from = window(offset, bytes.len())?;

@@ -4,11 +4,14 @@
 
 mod engine;
 mod flash;
+pub mod host;
+#[cfg(any(feature = "defmt", feature = "log"))]
+mod lines;
 mod modem;
 mod wire;
 
 pub use engine::Engine;
-pub use flash::Flash;
+pub use flash::{Coarse, Flash};
 pub use modem::Modem;
 pub use wire::{Clock, Net, Wire};
 
@@ -29,6 +32,8 @@ use fota_download::connect::Server;
 
 /// Runs the raw loop, so that its cost is in every program, and then the program.
 pub fn run(program: impl Future<Output = ()>) -> ! {
+    #[cfg(feature = "log")]
+    lines::start();
     finish(raw(Flash, Engine, &Net, Clock));
     modem::raw(&mut Modem);
     finish(program);
@@ -40,6 +45,26 @@ pub fn bytes() -> &'static [u8] {
     static BYTES: [u8; 512] = [0xa5; 512];
     let bytes: &[u8] = &BYTES;
     bytes.get(..black_box(bytes.len())).unwrap_or(&[])
+}
+
+/// Looks at whatever it is, so that the optimizer keeps it.
+pub fn show<T>(value: T) {
+    black_box(value);
+}
+
+/// A number that the optimizer knows nothing about.
+pub fn number() -> u32 {
+    black_box(0)
+}
+
+/// So is this text.
+pub fn text() -> &'static str {
+    black_box("text")
+}
+
+/// A digest, likewise.
+pub fn digest() -> Digest {
+    black_box(Digest([0; 32]))
 }
 
 /// A proof of an image that the optimizer knows nothing about.

@@ -58,8 +58,10 @@ impl Slots {
             Mode::SwapScratch => {
                 // The scratch area's own trailer must not reach back beyond the part in the first sector.
                 let larger = if sectors[1] > sector { sectors[1] } else { sector };
-                let in_first = larger - (smaller - trailer) % larger;
-                smaller - trailer - least((3 * write + info).saturating_sub(in_first), smaller - trailer)
+                let Some(behind) = (smaller - trailer).checked_rem(larger) else { return Err(ConfigError::SectorSize) };
+                let in_first = larger - behind;
+                let needed = info.saturating_add(3 * write);
+                smaller - trailer - least(needed.saturating_sub(in_first), smaller - trailer)
             }
             _ => smaller - mark_len,
         };
@@ -98,11 +100,17 @@ impl Slots {
             request: [config.erased; MAX_MARK],
             mark_len,
         };
+        let mut request = slots.request;
+        let mut rest: &mut [u8] = &mut request;
         let mut distance = 1;
-        while distance <= mark_len {
-            slots.request[MAX_MARK - distance as usize] = slots.wanted(distance);
+        while distance <= mark_len
+            && let Some((last, before)) = rest.split_last_mut()
+        {
+            *last = slots.wanted(distance);
+            rest = before;
             distance += 1;
         }
+        slots.request = request;
         Ok(slots)
     }
 }
@@ -125,12 +133,12 @@ const fn info(config: &Config) -> u32 {
     let align = config.align.bytes();
     let keys = match config.encryption {
         None => 0,
-        Some(_) if config.key_space > 0 => 2 * align_up(config.key_space, align),
+        Some(_) if config.key_space > 0 => align_up(config.key_space, align).saturating_mul(2),
         Some(encryption) => 2 * align_up(encryption.key_len(), align),
     };
     // Swap using offset keeps the length of the TLVs, too.
     let tlv_size = if matches!(config.mode, Mode::SwapOffset) { align } else { 0 };
-    4 * align + align_up(MAGIC_LEN as u32, align) + tlv_size + keys
+    keys.saturating_add(4 * align + align_up(MAGIC_LEN as u32, align) + tlv_size)
 }
 
 /// The sector of each slot, in bytes.
@@ -153,7 +161,8 @@ const fn sectors(sizes: &[u32; 2], flash: &Flash, config: &Config) -> Result<[u3
         if !size.is_multiple_of(sectors[i]) || !size.is_multiple_of(align) {
             return Err(ConfigError::Size);
         }
-        if !config.mode.chooses() && size / sectors[i] > config.max_sectors {
+        let Some(count) = size.checked_div(sectors[i]) else { return Err(ConfigError::SectorSize) };
+        if !config.mode.chooses() && count > config.max_sectors {
             return Err(ConfigError::TooManySectors);
         }
         i += 1;

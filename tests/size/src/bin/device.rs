@@ -4,10 +4,10 @@
 #![no_main]
 
 use core::arch::asm;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::hint::black_box;
 
-use dfu_size as _; // The panic handler.
+use dfu_size::host::{Count, Host, exit};
 use dfu_target::digest::SoftSha256;
 use dfu_target_mcuboot::signature::{EcdsaP256, Ed25519, Ed25519Pure, Rsa2048, Rsa3072, Scheme};
 
@@ -116,38 +116,10 @@ fn measure(call: &mut dyn FnMut() -> bool) -> Cost {
         // SAFETY: RAM below the stack pointer; there are no interrupts.
         unsafe { stack(at).write_volatile(PAINT) };
     }
-    let began = ticks();
+    let count = Count::start();
     let good = black_box(call)();
-    let ticks = ticks().wrapping_sub(began);
+    let instructions = count.instructions();
     // SAFETY: as above.
     let used = (bottom..top).step_by(4).find(|at| unsafe { stack(*at).read_volatile() } != PAINT);
-    // device.sh lets an instruction take 64 ns.
-    Cost { good, stack: top - used.unwrap_or(top), instructions: (u64::from(ticks) * 50 / 64) as u32 }
-}
-
-/// The machine's counter, of 50 ns.
-fn ticks() -> u32 {
-    // SAFETY: the register COUNTER of the machine's FPGAIO.
-    unsafe { (0x5030_2018 as *const u32).read_volatile() }
-}
-
-/// The simulator's console.
-struct Host;
-
-impl Write for Host {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| semihosting(3, &raw const byte as usize));
-        Ok(())
-    }
-}
-
-fn exit(status: u32) -> ! {
-    let reason = [0x20026, status];
-    semihosting(0x20, reason.as_ptr() as usize);
-    loop {}
-}
-
-fn semihosting(operation: usize, argument: usize) {
-    // SAFETY: a call of Arm's semihosting, with an argument that lives until it is over.
-    unsafe { asm!("bkpt #0xab", inout("r0") operation => _, in("r1") argument) };
+    Cost { good, stack: top - used.unwrap_or(top), instructions }
 }

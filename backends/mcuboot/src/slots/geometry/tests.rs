@@ -176,3 +176,13 @@ fn a_request_never_says_that_a_copy_is_done() {
         }
     }
 }
+
+#[test]
+fn a_trailer_longer_than_any_slot_is_refused_not_wrapped() {
+    for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly] {
+        for bytes in [S, 0x7fff_fff0, 0x8000_0000, u32::MAX] {
+            let config = Config::new(mode).encryption(Encryption::Aes128).key_space(bytes);
+            assert_eq!(try_pair([S; 2], 4, SECTOR, config).err(), Some(ConfigError::Size), "{mode:?} {bytes:#x}");
+        }
+    }
+}

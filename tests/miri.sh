@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The unit tests in Miri, which finds undefined behaviour, in the library and in what it is made of. Left out are those
+# that try so many bytes, or calculate so much, that Miri would take a minute for one of them: the ordinary run has them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+skipped=(
+  any_byte_changed_is_refused_or_read_as_something_sound
+  any_bytes_are_walked_without_a_fault
+  garbage_is_read_alike
+  it_is_found_at_each_place_where_it_may_be_and_at_no_other
+  it_is_truncated_at_each_byte_up_to_its_end
+  lists_of_each_size_are_taken_up_to_the_most
+  no_bit_of_a_record_may_change
+  numbers_may_be_longer_than_they_need_to_be
+  signature::
+  the_longest_wrapper_is_taken_and_one_byte_more_is_not
+  what_is_stored_comes_back_and_no_bit_of_it_may_change
+  what_is_written_is_read_by_the_known_crate
+  what_the_hash_does_not_cover_is_on_mcuboots_list
+  what_the_known_crate_writes_is_read
+)
+skips=()
+for test in "${skipped[@]}"; do skips+=(--skip "$test"); done
+for package in dfu-target dfu-target-mcuboot dfu-target-nrf-modem fota-download; do
+  cargo +nightly miri test -p "$package" --lib -- "${skips[@]}"
+done
