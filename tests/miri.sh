@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The unit tests in Miri, which finds undefined behaviour, in the library and in what it is made of. Left out are those
+# The unit tests in Miri, which finds undefined behaviour, in the library and in what it is made of; and those of
+# windows over one flash, which several futures use at a time. Left out are those
 # that try so many bytes, or calculate so much, that Miri would take a minute for one of them: the ordinary run has them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,3 +26,4 @@ for test in "${skipped[@]}"; do skips+=(--skip "$test"); done
 for package in dfu-target dfu-target-mcuboot dfu-target-nrf-modem fota-download; do
   cargo +nightly miri test -p "$package" --lib -- "${skips[@]}"
 done
+cargo +nightly miri test -p dfu-testkit --test region
