@@ -68,7 +68,7 @@ fn maps() {
     let [one, other] = &areas;
     show((one.overlaps(other), one.contains(other), one.end(), one.name(), one.device(), other.is_span()));
     show((devices[0].is_like::<Flash>(), devices[0].name(), devices[0].size(), devices[0].erase_size()));
-    FlashMap::faults(&devices, &areas).for_each(|fault| show(fault));
+    FlashMap::faults(&devices, &areas).for_each(show);
     if let Ok(map) = FlashMap::checked(&devices, &areas) {
         show((map.find(text()), map.device(text()), map.pick([text(), text()])));
         show(map.checked_windows::<Flash, 2>([text(), text()]).is_ok());
