@@ -25,6 +25,8 @@ root=$(cd ../.. && pwd)
 build() {
   local to=$target_dir/$1
   shift
+  # cargo does not make a folder that is named by a dot.
+  mkdir -p "$to"
   cargo build --quiet --release --target-dir "$to" \
     --config "target.$target.rustflags = ['--remap-path-prefix=$root/=']" "$@"
   elves=$to/$target/release
