@@ -177,5 +177,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(run(source.read(&mut out)).is_err(), "it is closed");
         }
     }
-    assert!(server.connections.borrow().len() <= 64, "{:?}", server.connections.borrow().len());
+    // Another connection is for what the last one was closed before, or after it was answered.
+    let (connections, requests) = (server.connections.borrow().len(), server.requests().len());
+    assert!(connections <= requests + 16, "{connections} connections for {requests} requests");
 });
