@@ -3,7 +3,7 @@
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
-#                        chip sweep bench miri fuzz
+#                        chip sweep beside bench miri fuzz
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
 # aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
@@ -66,7 +66,7 @@ sets=(
   'dfu-testkit:'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:900 miri:1200 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 beside:600 bench:900 miri:1200 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -82,6 +82,7 @@ job_fmt() {
   run cargo fmt --manifest-path tests/size/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/dtls/Cargo.toml -- --check --color never
+  run cargo fmt --manifest-path tests/embassy-boot/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path tests/libmodem/Cargo.toml -- --check --color never
   run cargo fmt --manifest-path examples/qemu-m33/Cargo.toml -- --check --color never
   local script
@@ -247,6 +248,14 @@ job_chip() {
 job_sweep() {
   need_cargo
   run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
+}
+
+# The same faults on embassy-boot and on this library, in one table.
+job_beside() {
+  need_rust clippy
+  local at=(--manifest-path tests/embassy-boot/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/beside")
+  run cargo clippy "${locked[@]}" "${at[@]}" --all-targets -- -D warnings
+  run cargo test "${locked[@]}" "${at[@]}" --tests -- --nocapture
 }
 
 # What a session costs beside embassy-boot, in instructions of a Cortex-M33; how long downloads take, by transport and
