@@ -4,6 +4,7 @@
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
 #                        chip sweep beside bench miri fuzz
+#                        and, which `all` leaves out: coverage mutants
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
 # aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
@@ -21,6 +22,8 @@ aiocoap=0.4.17
 node_coap=1.5.0
 fuzzer=0.13.2
 defmt_print=1.2.0
+mutants=27.1.0
+llvm_cov=0.9.1
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
@@ -70,6 +73,7 @@ order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-p
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
+logs=${CARGO_TARGET_DIR:-target}/ci-logs
 [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
 locked=()
 [ "${CI-}" != true ] || locked=(--locked)
@@ -283,20 +287,29 @@ job_fuzz() {
   run tests/fuzz/run.sh 200000
 }
 
+# Which of the library's lines the tests run.
+job_coverage() {
+  need_rust llvm-tools
+  need python3 python3
+  need_tool cargo-llvm-cov "$llvm_cov"
+  need_peers
+  run tests/coverage.sh
+}
+
+# What the tests notice of changes to the library. Hours, for all of them; a part with MUTANTS=3/40.
+job_mutants() {
+  need_rust
+  need_tool cargo-mutants "$mutants"
+  run tests/mutants.sh ${MUTANTS+"$MUTANTS"}
+}
+
 job_all() {
-  local logs entry job limit status began pid failed=() left_out=() times=()
-  logs=$(mktemp -d)
-  # shellcheck disable=SC2064
-  trap "rm -rf '$logs'" EXIT
+  local entry job limit status began pid failed=() left_out=() times=()
+  rm -rf "$logs"
   for entry in "${order[@]}"; do
     job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
     printf '\n=== %s\n' "$job"
-    # Through a file, not a pipe: what a test leaves running cannot hold this up.
-    : >"$logs/$job"
-    timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" >"$logs/$job" 2>&1 &
-    pid=$!
-    tail -n +1 -f -s 0.2 --pid="$pid" "$logs/$job" || true
-    wait "$pid" || status=$?
+    logged "$job" timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" --plain || status=$?
     case $status in
       0) ;;
       77) left_out+=("$job") ;;
@@ -318,6 +331,21 @@ job_all() {
   awk '{for (i = 2; i <= NF; i++) {if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)}}
        END {printf "%d passed, %d failed\n", p, f}' <<<"$results"
   [ "${#failed[@]}" = 0 ]
+}
+
+# logged JOB COMMAND...: what it prints is kept, for evidence.sh. Through a file, not a pipe: what a test leaves running
+# cannot hold this up.
+logged() {
+  local job=$1 log=$logs/$1 pid status=0
+  shift
+  mkdir -p "$logs"
+  echo "commit $(git describe --always --dirty --abbrev=40 2>/dev/null)" >"$log"
+  "$@" >>"$log" 2>&1 &
+  pid=$!
+  tail -n +2 -f -s 0.2 --pid="$pid" "$log" || true
+  wait "$pid" || status=$?
+  echo "status $status" >>"$log"
+  return "$status"
 }
 
 # --- what they need -----------------------------------------------------------------------------------------------
@@ -406,6 +434,13 @@ need_fuzzer() {
   have cargo-fuzz || lack "cargo-fuzz $fuzzer (crates.io)"
 }
 
+# need_tool NAME VERSION: a program of crates.io.
+need_tool() {
+  have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" --root "$tools" || true
+  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
+  have "$1" || lack "$1 $2 (crates.io)"
+}
+
 # What firmwares say by defmt.
 need_defmt_print() {
   have defmt-print || run timeout 600 cargo install --quiet --locked "defmt-print@$defmt_print" --root "$tools" || true
@@ -478,7 +513,10 @@ need_peers() {
 # ------------------------------------------------------------------------------------------------------------------
 
 if ! declare -F "job_${1-}" >/dev/null; then
-  sed -n '2,13s/^# \{0,1\}//p' tests/ci.sh
+  sed -n '2,14s/^# \{0,1\}//p' tests/ci.sh
   exit 2
 fi
-"job_$1"
+case $1-${2-} in
+  all- | *---plain) "job_$1" ;;
+  *) logged "$1" bash tests/ci.sh "$1" --plain ;;
+esac
