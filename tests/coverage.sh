@@ -12,6 +12,8 @@ features=dfu-target/alloc,dfu-target/sha2,dfu-target/sequential-storage,dfu-targ
 features+=,dfu-target-mcuboot/rsa,dfu-target-mcuboot/sha2,fota-download/remote
 target=${CARGO_TARGET_DIR:-target}
 report=$target/coverage.json
+# Without optimization the sweeps take too long; without inlining the lines stay what they are.
+export CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_PROFILE_TEST_OPT_LEVEL=2
 CARGO_TARGET_DIR=$target/coverage cargo llvm-cov --json --summary-only --output-path "$report" \
   "${packages[@]/#/--package=}" --features "$features"
 
