@@ -69,7 +69,7 @@ sets=(
   'dfu-testkit:'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 beside:600 bench:900 miri:1200 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:1200 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 beside:600 bench:900 miri:1200 fuzz:1200)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -146,6 +146,12 @@ job_size() {
   need readelf binutils
   need python3 python3
   run tests/size/run.sh
+  run tests/size/examples.sh qemu-m33
+  # What the modem library needs is not on every PC.
+  local status=0
+  (need_modem_library && run tests/size/examples.sh nrf9160) || status=$?
+  [ "$status" = 77 ] || return "$status"
+  echo "left out: the firmwares of the nRF9160 DK"
 }
 
 # That nothing in the library can panic.
@@ -166,10 +172,7 @@ job_device() {
 # The port and the sockets over the real modem library, which is for the chip alone and needs more to be built than all else does.
 job_modem() {
   need_rust clippy "$target"
-  need_rust llvm-tools
-  need_libclang
-  need arm-none-eabi-gcc gcc-arm-none-eabi
-  need_newlib
+  need_modem_library
   local chip set sockets
   for chip in nrf9160 nrf9120; do
     for set in "libmodem,$chip" "libmodem,$chip,os-sleep,wrap-init,defmt"; do
@@ -188,10 +191,7 @@ job_modem() {
 job_nrf9160() {
   need_rust rustfmt
   need_rust clippy "$target"
-  need_rust llvm-tools
-  need_libclang
-  need arm-none-eabi-gcc gcc-arm-none-eabi
-  need_newlib
+  need_modem_library
   need_imgtool
   run examples/nrf9160/run.sh
 }
@@ -439,6 +439,14 @@ need_tool() {
   have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have "$1" || lack "$1 $2 (crates.io)"
+}
+
+# What Nordic's modem library takes to be built and linked.
+need_modem_library() {
+  need_rust llvm-tools
+  need_libclang
+  need arm-none-eabi-gcc gcc-arm-none-eabi
+  need_newlib
 }
 
 # What firmwares say by defmt.

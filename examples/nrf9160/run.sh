@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the firmwares of the nRF9160 DK with the real modem library, looks whether MCUboot would take them, and says
-# what they take. They are not run: that takes the board.
+# Builds the firmwares of the nRF9160 DK with the real modem library, and looks whether MCUboot would take them. They
+# are not run: that takes the board. What they take is told by tests/size/examples.sh.
 #
 # Needs libclang, arm-none-eabi-gcc with newlib, rustup's llvm-tools, and imgtool: `tests/ci.sh nrf9160` installs them.
 set -euo pipefail
@@ -54,6 +54,9 @@ for bin in "${bins[@]}"; do
   vector=$(od --address-radix=n --format=u4 --skip-bytes=$((4 * (16 + 42))) --read-bytes=4 "$elf.bin")
   [ "$vector" -eq $((16#$handler + 1)) ] || fail "$bin: the modem interrupts without a handler"
   grep -q ' T __wrap_nrf_modem_init$' <<<"$symbols" || fail "$bin: __wrap_nrf_modem_init is not in the program"
+  # The limit of the stack is set at the reset, before anything is called.
+  arm-none-eabi-objdump --disassemble=Reset "$elf" | awk '/msr\tMSPLIM/ {found = 1} /\tblx?\t/ {exit} END {exit !found}' ||
+    fail "$bin: the stack has no limit"
   # What the modem shares is nobody else's.
   shared=$(awk '$2 ~ /[bBdD]/ && $1 >= "20000000" && $1 < "20006000"' <<<"$symbols")
   [ -z "$shared" ] || fail "$bin: in the memory of the modem: $shared"
@@ -87,48 +90,3 @@ grep -q "^probe-rs download .* --base-address $slot .*/mcuboot-http.signed$" <<<
 grep -q '^probe-rs attach .*/mcuboot-http$' <<<"$asked" || fail "$asked"
 inspected=$(host inspect "$out/mcuboot-http.signed")
 grep -q 'version  1.2.3+0$' <<<"$inspected" || fail 'cargo run signs it with another version'
-# Again as it was, for the table.
-cargo build --quiet "${at[@]}" --bin mcuboot-http
-
-# --- what it takes ------------------------------------------------------------------------------------------------
-
-libmodem=$(find "$target_dir/nrf9160" -path '*nrfxlib-sys*' -name libmodem.a | head -1)
-[ -n "$libmodem" ] || fail 'no libmodem.a among what was built'
-names=$target_dir/nrf9160/libmodem.names
-arm-none-eabi-nm --defined-only "$libmodem" 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u >"$names"
-printf '\nbytes of flash         all      ours  libmodem  nrf-modem   embassy      rest\n'
-table() {
-  local bin=$1 kinds=$2 all=$3
-  # Each symbol by its name, and by its demangled name.
-  paste <(arm-none-eabi-nm --numeric-sort --print-size --radix=d "$out/$bin") \
-    <(arm-none-eabi-nm --numeric-sort --print-size --radix=d --demangle "$out/$bin" | cut -d' ' -f4-) |
-    awk -F '[ \t]' -v kinds="$kinds" -v all="$all" -v bin="$bin" -v names="$names" '
-      BEGIN {while ((getline name < names) > 0) modem[name] = 1}
-      NF >= 5 && $3 ~ kinds && !($1 in seen) {
-        seen[$1] = 1
-        demangled = ""
-        for (i = 5; i <= NF; i++) demangled = demangled " " $i
-        if ($4 in modem) group = "libmodem"
-        # The task of the executor is where the compiler puts the program, or some of it.
-        else if (demangled ~ /dfu_|fota_|mcuboot_http|modem_delta|modem_full|fota_any|TaskStorage/) group = "ours"
-        else if (demangled ~ /nrf_modem/) group = "nrf-modem"
-        else if (demangled ~ /embassy|nrf_pac|cortex_m|critical_section/) group = "embassy"
-        else next
-        sum[group] += $2
-        named += $2
-      }
-      END {printf "%-16s %9d %9d %9d %10d %9d %9d\n", bin, all, sum["ours"], sum["libmodem"], sum["nrf-modem"], sum["embassy"], all - named}'
-}
-for bin in "${bins[@]}"; do
-  read -r text data bss _ < <(arm-none-eabi-size "$out/$bin" | sed -n 2p)
-  table "$bin" '^[tTrRwWdD]$' $((text + data))
-done
-printf '\nbytes of RAM, without the stack and the 24,576 of the modem\n'
-for bin in "${bins[@]}"; do
-  read -r text data bss _ < <(arm-none-eabi-size "$out/$bin" | sed -n 2p)
-  table "$bin" '^[bBdD]$' $((data + bss))
-done
-printf '\n                  text   data     bss\n'
-for bin in "${bins[@]}"; do
-  arm-none-eabi-size "$out/$bin" | awk -v bin="$bin" 'NR == 2 {printf "%-14s %7d %6d %7d\n", bin, $1, $2, $3}'
-done

@@ -21,7 +21,7 @@ printf '%-16s %13d %11d\n' baseline "$flash0" "$ram0"
 for program in $programs $signatures; do
   read -r flash ram mem < <(python3 elf.py size "$elves/$program")
   net=$((flash - flash0 - (mem - mem0)))
-  judge "$program" "$net"
+  judge "$program" "$net" || failed=1
   if [ $((mem - mem0)) -gt 700 ] && [[ $program != sig* ]]; then
     # A copy whose ends the compiler cannot tell apart: 1.6 KB that nobody asked for.
     verdict+='  HAS MEMMOVE'
@@ -37,7 +37,7 @@ printf '\n%s\n' 'RAM of state and futures, without the buffers of the caller; by
 awk '{sub("_", " "); printf "%-10s %-9s %5d\n", $1, $2, $3}' <<<"$sizes"
 printf '\n%-28s %6s %6s %6s\n' together ram table aim
 while read -r bytes what; do
-  judge "$what" "$bytes"
+  judge "$what" "$bytes" || failed=1
   if [ "$aim" != - ] && [ "$bytes" -gt "$aim" ]; then
     verdict+='  OVER ITS AIM'
     failed=1

@@ -33,24 +33,5 @@ build() {
 }
 
 failed=0
-# judge NAME FIGURE: sets `committed` and `aim` to what the table says of it, and `verdict`. Growth by more than 3 %
-# fails, so that it is a decision, made by changing the table with it.
-judge() {
-  verdict=
-  read -r committed aim < <(awk -F '|' -v name="$1" '
-    {gsub(/^[ `]+|[ `]+$/, "", $2)}
-    $2 == name && $3 ~ /^ *[0-9]+ *$/ {gsub(/ /, "", $3); gsub(/ /, "", $4); print $3, $4}' ../README.md) || true
-  aim=${aim:--}
-  if [ -z "${committed-}" ]; then
-    committed=- verdict='  NOT IN THE TABLE of tests/README.md'
-    failed=1
-  elif [ "$2" -le 0 ]; then
-    verdict='  MEASURES NOTHING'
-    failed=1
-  elif [ $(($2 * 100)) -gt $((committed * 103)) ]; then
-    verdict='  GREW: the table of tests/README.md has less'
-    failed=1
-  elif [ $(($2 * 100)) -lt $((committed * 97)) ]; then
-    verdict='  shrank: the table of tests/README.md should follow'
-  fi
-}
+# shellcheck source=tests/size/table.sh
+source table.sh

@@ -28,17 +28,26 @@ impl Arguments {
     }
 }
 
-/// Text on QEMU's standard output. Not beside defmt, which writes there, too.
-pub struct Text;
+/// Text on one of QEMU's streams.
+pub struct Stream {
+    /// How it is opened, by the numbers of semihosting.
+    mode: usize,
+    handle: AtomicUsize,
+}
 
-impl Write for Text {
+/// QEMU's standard output. Not beside defmt, which writes there, too.
+pub static OUTPUT: Stream = Stream { mode: 4, handle: AtomicUsize::new(0) };
+/// QEMU's standard error.
+pub static ERRORS: Stream = Stream { mode: 8, handle: AtomicUsize::new(0) };
+
+impl Write for &Stream {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut handle = HANDLE.load(Ordering::Relaxed);
+        let mut handle = self.handle.load(Ordering::Relaxed);
         if handle == 0 {
-            // The console, for writing.
-            let block = [c":tt".as_ptr() as usize, 4, 3];
+            // The console.
+            let block = [c":tt".as_ptr() as usize, self.mode, 3];
             handle = call(OPEN, block.as_ptr() as usize);
-            HANDLE.store(handle, Ordering::Relaxed);
+            self.handle.store(handle, Ordering::Relaxed);
         }
         let block = [handle, text.as_ptr() as usize, text.len()];
         match call(WRITE, block.as_ptr() as usize) {
@@ -48,12 +57,13 @@ impl Write for Text {
     }
 }
 
-/// A line of it.
+/// A line of it: on standard output where no other stream is named.
 #[macro_export]
 macro_rules! line {
-    ($($arguments:tt)*) => {{
-        let _ = core::fmt::Write::write_fmt(&mut $crate::console::Text, format_args!($($arguments)*));
-        let _ = core::fmt::Write::write_str(&mut $crate::console::Text, "\n");
+    ($text:literal $($arguments:tt)*) => { $crate::line!($crate::console::OUTPUT, $text $($arguments)*) };
+    ($stream:expr, $($arguments:tt)*) => {{
+        let _ = core::fmt::Write::write_fmt(&mut &$stream, format_args!($($arguments)*));
+        let _ = core::fmt::Write::write_str(&mut &$stream, "\n");
     }};
 }
 
@@ -72,8 +82,6 @@ fn call(operation: usize, argument: usize) -> usize {
     unsafe { asm!("bkpt #0xab", inout("r0") operation => result, in("r1") argument) };
     result
 }
-
-static HANDLE: AtomicUsize = AtomicUsize::new(0);
 
 const OPEN: usize = 0x01;
 const WRITE: usize = 0x05;

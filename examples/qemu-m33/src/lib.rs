@@ -6,5 +6,7 @@ pub mod clock;
 pub mod console;
 pub mod ethernet;
 pub mod executor;
+mod fault;
 pub mod flash;
 pub mod stack;
+pub mod watchdog;

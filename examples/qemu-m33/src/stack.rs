@@ -1,9 +1,30 @@
-//! How deep the stack gets.
+//! How deep the stack gets, and how deep it may get.
 
 use core::arch::asm;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+
+use cortex_m::register::msplim;
+
+/// How long it may get, in bytes: more is a fault.
+pub fn size() -> u32 {
+    top() - msplim::read()
+}
+
+/// Makes that less from here on; more than `memory.x` has it is not to be had.
+pub fn limit(bytes: u32) {
+    let bytes = bytes.min(size());
+    // SAFETY: the limit stays within the stack.
+    unsafe { msplim::write(top() - bytes) };
+}
+
+fn top() -> u32 {
+    unsafe extern "C" {
+        static _stack_start: u32;
+    }
+    &raw const _stack_start as u32
+}
 
 /// Calls, and says how many bytes of stack that took; interrupts that came are counted.
 #[inline(never)]

@@ -1,7 +1,8 @@
 //! The same library without an executor: an image that somebody pushes, from this program's own memory, into the slots
 //! of a simulated nRF9160, by `dfu_target::blocking`. Each start is another run of QEMU.
 //!
-//! Arguments, each `name=value`: `cut`, after how many words and erases the power fails.
+//! Arguments, each `name=value`: `cut`, after how many words and erases the power fails; `stack`, how many bytes of it
+//! there are.
 #![no_std]
 #![no_main]
 
@@ -10,7 +11,7 @@ use core::panic::PanicInfo;
 
 use dfu_qemu_m33::console::{self, Arguments};
 use dfu_qemu_m33::flash::{self, Cut, Flash};
-use dfu_qemu_m33::{line, stack};
+use dfu_qemu_m33::{line, stack, watchdog};
 use dfu_target::blocking::{Blocking, block_on_with};
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
@@ -21,10 +22,19 @@ dfu_qemu_m33::silent_defmt!();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    let cut = Arguments::get().number("cut").map(|after| Cut { after, last: power_fails });
+    let arguments = Arguments::get();
+    let cut = arguments.number("cut").map(|after| Cut { after, last: power_fails });
+    if let Some(bytes) = arguments.number("stack") {
+        stack::limit(bytes);
+    }
+    watchdog::start();
     let mut turns = 0;
-    // Where a watchdog would be fed, or the CPU sleep to the next interrupt.
-    let (done, stack) = stack::measured(|| block_on_with(run(Blocking(Flash::new(cut))), || turns += 1));
+    // Where the CPU might sleep to the next interrupt, too.
+    let turn = || {
+        turns += 1;
+        watchdog::feed();
+    };
+    let (done, stack) = stack::measured(|| block_on_with(run(Blocking(Flash::new(cut))), turn));
     let (words, pages) = flash::counts();
     line!("flash {words} words programmed, {pages} pages erased");
     line!("ram {stack} bytes of stack, the future and all buffers in it");
@@ -93,10 +103,4 @@ const IMAGE: &[u8] = include_bytes!("../../../../tests/fixtures/sig-ed25519.bin"
 fn panic(info: &PanicInfo<'_>) -> ! {
     line!("{info}");
     console::exit(101)
-}
-
-#[cortex_m_rt::exception]
-unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
-    line!("hard fault at {:#x}", frame.pc());
-    console::exit(102)
 }

@@ -3,7 +3,8 @@
 //!
 //! Arguments, each `name=value`: `url`; `digest`, the file's SHA-256; `cut`, after how many words and erases the power
 //! fails; `rules=1`, to ask for a signature by the tests' Ed25519 key and for no older version; `window`, of CoAP;
-//! `random`, as there is nothing in the machine to draw from.
+//! `random`, as there is nothing in the machine to draw from; `stack`, how many bytes of it there are; `starve`, after
+//! how many ticks of its work the program forgets the watchdog.
 #![no_std]
 #![no_main]
 
@@ -19,7 +20,8 @@ use dfu_qemu_m33::console::{self, Arguments};
 use dfu_qemu_m33::ethernet::Ethernet;
 use dfu_qemu_m33::executor;
 use dfu_qemu_m33::flash::{self, Cut, Flash, Timed};
-use dfu_qemu_m33::stack::Measured;
+use dfu_qemu_m33::stack::{self, Measured};
+use dfu_qemu_m33::watchdog;
 use dfu_target::ImageId;
 use dfu_target::digest::{Digest, SoftSha256};
 use dfu_target::flash::{Layout, Shared};
@@ -39,9 +41,15 @@ use static_cell::{ConstStaticCell, StaticCell};
 fn main() -> ! {
     static ARGUMENTS: StaticCell<Arguments> = StaticCell::new();
     let arguments: &'static Arguments = ARGUMENTS.init(Arguments::get());
+    if let Some(bytes) = arguments.number("stack") {
+        stack::limit(bytes);
+    }
+    watchdog::start();
     executor::run(|spawner| start(spawner, arguments))
 }
 
+// What it makes is on the stack as long as it runs, and not below all that the tasks do.
+#[inline(never)]
 fn start(spawner: Spawner, arguments: &'static Arguments) {
     static RESOURCES: StaticCell<StackResources<4>> = StaticCell::new();
     let address = StaticConfigV4 {
@@ -52,7 +60,7 @@ fn start(spawner: Spawner, arguments: &'static Arguments) {
     let config = embassy_net::Config::ipv4_static(address);
     let resources = RESOURCES.init(StackResources::new());
     let (stack, runner) = embassy_net::new(Ethernet::start(), config, resources, random(arguments));
-    let tasks = (network(runner), work(), awake(), update(stack, arguments));
+    let tasks = (network(runner), work(arguments), awake(), update(stack, arguments));
     let (Ok(network), Ok(work), Ok(awake), Ok(update)) = tasks else { defmt::panic!("each task is there once") };
     spawner.spawn(network);
     spawner.spawn(work);
@@ -65,13 +73,16 @@ async fn network(mut runner: embassy_net::Runner<'static, Ethernet>) -> ! {
     runner.run().await
 }
 
-/// What the device is there for: goes on while it is updated, and when that fails.
+/// What the device is there for: goes on while it is updated, and when that fails. The watchdog sees to it.
 #[embassy_executor::task]
-async fn work() {
+async fn work(arguments: &'static Arguments) {
+    let starve = arguments.number("starve").unwrap_or(u32::MAX);
     let mut ticker = Ticker::every(Duration::from_millis(100));
     loop {
         ticker.next().await;
-        TICKS.fetch_add(1, Ordering::Relaxed);
+        if TICKS.fetch_add(1, Ordering::Relaxed) < starve {
+            watchdog::feed();
+        }
     }
 }
 
@@ -84,8 +95,8 @@ async fn awake() {
 }
 
 #[embassy_executor::task]
-async fn update(stack: Stack<'static>, arguments: &'static Arguments) {
-    let measured = pin!(Measured::new(run(stack, arguments), |bytes| STACK.store(bytes as u32, Ordering::Relaxed)));
+async fn update(network: Stack<'static>, arguments: &'static Arguments) {
+    let measured = pin!(Measured::new(run(network, arguments), |bytes| STACK.store(bytes as u32, Ordering::Relaxed)));
     let state = size_of_val(&*measured);
     let done = measured.await;
     let ticks = TICKS.load(Ordering::Relaxed);
@@ -95,6 +106,7 @@ async fn update(stack: Stack<'static>, arguments: &'static Arguments) {
     let ticks = (ticks, TICKS.load(Ordering::Relaxed));
     costs();
     info!("ram {} bytes of stack, {} of the future", STACK.load(Ordering::Relaxed), state);
+    info!("stack limit {} bytes", stack::size());
     info!("work {} ticks, {} after that; longest turn {} us", ticks.0, ticks.1 - ticks.0, executor::longest_turn());
     match done {
         Ok(Next::Reset) => info!("reset"),
@@ -266,10 +278,4 @@ static TICKS: AtomicU32 = AtomicU32::new(0);
 fn panic(info: &PanicInfo<'_>) -> ! {
     error!("{}", Display2Format(info));
     console::exit(101)
-}
-
-#[cortex_m_rt::exception]
-unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
-    error!("hard fault at {:#x}", frame.pc());
-    console::exit(102)
 }

@@ -1,7 +1,8 @@
 //! The library's suites on the chip: the same contract, the same simulated flash and the same sweep as on a PC, where
 //! pointers are long, loads need no alignment and the compiler makes other code.
 //!
-//! One after the other; the first that fails ends it. Arguments, each `name=value`: `only`, a part of a test's name.
+//! One after the other; the first that fails ends it. Arguments, each `name=value`: `only`, a part of a test's name;
+//! `stack`, how many bytes of it there are.
 #![no_std]
 #![no_main]
 
@@ -52,6 +53,9 @@ fn main() -> ! {
     // SAFETY: once, and before the first allocation; QEMU's PSRAM, where nothing else is.
     unsafe { HEAP.init(0x8000_0000, 16 << 20) };
     let arguments = Arguments::get();
+    if let Some(bytes) = arguments.number("stack") {
+        stack::limit(bytes);
+    }
     let only = arguments.value("only").unwrap_or_default();
     for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(only)) {
         test();
@@ -303,11 +307,4 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     line!("{info}");
     result(1);
     console::exit(101)
-}
-
-#[cortex_m_rt::exception]
-unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
-    line!("hard fault at {:#x}", frame.pc());
-    result(1);
-    console::exit(102)
 }
