@@ -12,6 +12,7 @@ pub mod fixture;
 pub mod flash;
 pub mod image;
 pub mod modem;
+pub mod network;
 pub mod plain;
 pub mod poll;
 #[cfg(feature = "std")]
