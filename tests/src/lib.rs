@@ -21,6 +21,7 @@ pub mod record;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod trace;
 
 /// The code on the repository's front page.
 #[cfg(doctest)]
