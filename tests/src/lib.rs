@@ -18,6 +18,7 @@ pub mod poll;
 #[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
+pub mod shrink;
 pub mod source;
 pub mod store;
 pub mod time;
