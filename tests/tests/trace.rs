@@ -14,7 +14,7 @@ use dfu_testkit::image::{ImageBuilder, ImageFile};
 use dfu_testkit::network::{Link, Network, file};
 use dfu_testkit::time::{Slow, Timeline};
 use dfu_testkit::trace::{
-    Channel, Diverged, Event, Geometry, Recorder, Replay, Rewritten, Sink, Trace, Traced, Unfit, Violation,
+    Channel, Diverged, Event, Geometry, Recorder, Replay, Rewritten, Sink, Trace, TraceError, Traced, Unfit, Violation,
 };
 use embedded_storage_async::nor_flash::NorFlash;
 use fota_download::{Connect, Control, Http, Job, fota};
@@ -200,16 +200,23 @@ fn a_trace_that_ends_anywhere_is_replayed_up_to_there() {
         event.unwrap();
         ends.push(events.offset());
     }
-    for end in ends.into_iter().step_by(41) {
-        let trace = Trace::parse(&bytes[..end]).unwrap();
-        let whole = |operation: &dfu_testkit::trace::Operation<'_>| match operation.came {
-            Some(Event::Received { len, .. }) => operation.got.len() == len as usize,
-            _ => true,
-        };
-        if trace.operations.iter().all(whole) {
-            let (_, verdict) = replay(&bytes[..end], Some((1500, Cut::Before)), &job());
-            // What differs is what comes behind the end.
-            assert!(verdict.as_ref().map_or_else(|diverged| diverged.event.is_none(), |()| true), "{end}: {verdict:?}");
+    for ends in ends.windows(2).step_by(41) {
+        let trace = Trace::parse(&bytes[..ends[0]]).unwrap();
+        // Amid the next event nothing more is known.
+        let (whole, error) = Trace::whole_of(&bytes[..ends[1] - 1]).unwrap();
+        assert_eq!(whole.operations.len(), trace.operations.len());
+        assert!(matches!(error, None | Some(TraceError::Truncated { .. })), "{error:?}");
+        match Replay::new(&trace) {
+            Ok(_) => {
+                let (_, verdict) = replay(&bytes[..ends[0]], Some((1500, Cut::Before)), &job());
+                // What differs is what comes behind the end.
+                assert!(
+                    verdict.is_ok() || verdict.as_ref().is_err_and(|diverged| diverged.event.is_none()),
+                    "{verdict:?}"
+                );
+            }
+            // It ends amid the bytes that came.
+            Err(unfit) => assert!(matches!(unfit, Unfit::NoBytes(_)), "{unfit}"),
         }
     }
 }
@@ -283,6 +290,8 @@ fn what_no_flash_allows_is_found_and_named() {
             (15, Violation::Unaligned),
         ]
     );
+    // The addresses alone tell as much.
+    assert_eq!(Trace::parse(&file.0.borrow()).unwrap().violations(), found.violations);
     assert_eq!(sim.bytes()[16..28], [[0xff; 4], [0xf0; 4], [0xff; 4]].concat());
 }
 

@@ -50,20 +50,25 @@ pub enum Channel {
 impl<'t> Trace<'t> {
     /// Reads a trace; all of it has to be good.
     pub fn parse(bytes: &'t [u8]) -> Result<Self, TraceError> {
-        let mut trace = None;
-        let mut open = Open::default();
-        for (nth, event) in Events::new(bytes)?.enumerate() {
-            let event = event?;
-            let trace = match (&mut trace, event) {
-                (none @ None, Event::Start(geometry)) => {
-                    none.insert(Self { geometry, operations: Vec::new(), starts: 0, lost: 0 })
-                }
-                (Some(trace), _) => trace,
-                (None, _) => return Err(TraceError::Foreign),
-            };
-            trace.take(nth, event, &mut open);
+        match Self::whole_of(bytes)? {
+            (trace, None) => Ok(trace),
+            (_, Some(error)) => Err(error),
         }
-        trace.ok_or(TraceError::Empty)
+    }
+
+    /// Reads what is good of a trace, and says why the rest is not: one that ends in a power cut may end amid an event.
+    pub fn whole_of(bytes: &'t [u8]) -> Result<(Self, Option<TraceError>), TraceError> {
+        let mut events = Events::new(bytes)?.enumerate();
+        let Some((_, Ok(Event::Start(geometry)))) = events.next() else { return Err(TraceError::Foreign) };
+        let mut trace = Self { geometry, operations: Vec::new(), starts: 1, lost: 0 };
+        let mut open = Open::default();
+        for (nth, event) in events {
+            match event {
+                Ok(event) => trace.take(nth, event, &mut open),
+                Err(error) => return Ok((trace, Some(error))),
+            }
+        }
+        Ok((trace, None))
     }
 
     /// The operations of one channel.
@@ -78,7 +83,7 @@ impl<'t> Trace<'t> {
                 (open.at, open.last) = ([None; 2], None);
             }
             Event::Lost(events) => {
-                self.lost += events;
+                self.lost = self.lost.saturating_add(events);
                 (open.at, open.last) = ([None; 2], None);
             }
             Event::Data(bytes) => {

@@ -8,6 +8,7 @@ use dfu_trace::{Event, Geometry, sum};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::operation::{Channel, Operation, Trace};
+use super::rules::{Rules, Violation, without};
 use crate::flash::SimFlash;
 
 /// What a flash came to by a trace.
@@ -21,20 +22,6 @@ pub struct Rewritten {
     pub unlike: Vec<usize>,
     /// What nobody knows: a write or an erase of it failed, and no erase came since.
     pub unknown: Vec<Range<u32>>,
-}
-
-/// What no flash allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// An address or a length that is no multiple of what it has to be.
-    Unaligned,
-    /// Beyond the end.
-    OutOfBounds,
-    /// A word that was programmed since its last erase.
-    Twice {
-        /// The first such word.
-        at: u32,
-    },
 }
 
 /// Why a trace can't be used so.
@@ -62,9 +49,13 @@ impl Trace<'_> {
         if self.lost > 0 {
             return Err(Unfit::Lost(self.lost));
         }
-        let words = flash.bytes().len() / W;
-        let used = (0..words).map(|word| !flash.is_erased((word * W) as u32..((word + 1) * W) as u32)).collect();
-        let mut state = State { flash, used, found: Rewritten::default() };
+        let mut rules = Rules::new(of);
+        for word in (0..of.capacity).step_by(W) {
+            if !flash.is_erased(word..word + W as u32) {
+                rules.program(word..word + W as u32);
+            }
+        }
+        let mut state = State { flash, rules, found: Rewritten::default() };
         for operation in self.of(Channel::Flash) {
             state.step(operation)?;
         }
@@ -74,35 +65,22 @@ impl Trace<'_> {
 
 struct State<'f, const W: usize, const E: usize, const R: usize> {
     flash: &'f mut SimFlash<W, E, R>,
-    /// Words that may not be programmed before an erase.
-    used: Vec<bool>,
+    rules: Rules,
     found: Rewritten,
 }
 
 impl<const W: usize, const E: usize, const R: usize> State<'_, W, E, R> {
     fn step(&mut self, operation: &Operation<'_>) -> Result<(), Unfit> {
-        let (at, len, step) = match operation.asked {
-            Event::Read { at, len } => (at, len, R),
-            Event::Write { at, len, .. } => (at, len, W),
-            Event::Erase { at, len } => (at, len, E),
-            _ => return Ok(()),
-        };
-        let violation = if !at.is_multiple_of(step as u32) || !len.is_multiple_of(step as u32) {
-            Some(Violation::Unaligned)
-        } else if u64::from(at) + u64::from(len) > self.flash.bytes().len() as u64 {
-            Some(Violation::OutOfBounds)
-        } else {
-            None
-        };
-        if let Some(violation) = violation {
-            self.found.violations.push((operation.event, violation));
+        let violation = self.rules.check(operation);
+        self.found.violations.extend(violation.map(|violation| (operation.event, violation)));
+        if let Some(Violation::Unaligned | Violation::OutOfBounds) = violation {
             return Ok(());
         }
-        let range = at..at + len;
         match operation.asked {
-            Event::Read { .. } => self.compare(operation, range),
-            Event::Write { .. } => self.write(operation, range)?,
-            _ => self.erase(operation, range),
+            Event::Read { at, len } => self.compare(operation, at..at + len),
+            Event::Write { at, len, .. } => self.write(operation, at..at + len, violation.is_some())?,
+            Event::Erase { at, len } => self.erase(operation, at..at + len),
+            _ => {}
         }
         Ok(())
     }
@@ -117,22 +95,15 @@ impl<const W: usize, const E: usize, const R: usize> State<'_, W, E, R> {
         }
     }
 
-    fn write(&mut self, operation: &Operation<'_>, range: Range<u32>) -> Result<(), Unfit> {
+    fn write(&mut self, operation: &Operation<'_>, range: Range<u32>, twice: bool) -> Result<(), Unfit> {
         if operation.given.len() != range.len() {
             return Err(Unfit::NoBytes(operation.event));
         }
-        let words = range.start as usize / W..range.end as usize / W;
-        let twice = self.used[words.clone()].iter().position(|used| *used);
-        if let Some(nth) = twice {
-            let at = ((words.start + nth) * W) as u32;
-            self.found.violations.push((operation.event, Violation::Twice { at }));
-        }
-        self.used[words].fill(true);
         if !operation.is_done() {
             self.found.unknown.push(range);
-        } else if twice.is_some() {
-            self.flash
-                .edit(range, |cells| cells.iter_mut().zip(&operation.given).for_each(|(cell, byte)| *cell &= byte));
+        } else if twice {
+            let bytes = operation.given.iter();
+            self.flash.edit(range, |cells| cells.iter_mut().zip(bytes).for_each(|(cell, byte)| *cell &= byte));
         } else {
             self.flash.write(range.start, &operation.given).expect("a flash in RAM, within the rules");
         }
@@ -140,31 +111,12 @@ impl<const W: usize, const E: usize, const R: usize> State<'_, W, E, R> {
     }
 
     fn erase(&mut self, operation: &Operation<'_>, range: Range<u32>) {
-        let done = operation.is_done();
-        self.used[range.start as usize / W..range.end as usize / W].fill(!done);
         let unknown = core::mem::take(&mut self.found.unknown);
-        self.found.unknown = unknown.into_iter().flat_map(|other| without(other, &range)).collect();
-        if done {
+        self.found.unknown = unknown.iter().flat_map(|other| without(other, &range)).collect();
+        if operation.is_done() {
             self.flash.erase(range.start, range.end).expect("a flash in RAM, within the rules");
         } else if !range.is_empty() {
             self.found.unknown.push(range);
-        }
-    }
-}
-
-/// What is left of a range.
-fn without(range: Range<u32>, taken: &Range<u32>) -> impl Iterator<Item = Range<u32>> + use<> {
-    let front = range.start..range.end.min(taken.start);
-    let back = range.start.max(taken.end)..range.end;
-    [front, back].into_iter().filter(|part| part.start < part.end)
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unaligned => f.write_str("not aligned"),
-            Self::OutOfBounds => f.write_str("out of the flash"),
-            Self::Twice { at } => write!(f, "the word at {at:#x} was programmed since its last erase"),
         }
     }
 }
