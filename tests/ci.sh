@@ -67,6 +67,8 @@ sets=(
   'fota-connectors:embassy-net'
   'fota-connectors:embassy-net-ipv6,defmt'
   'dfu-testkit:'
+  'dfu-trace:'
+  'dfu-trace:connect'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
 order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:1200 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 beside:600 bench:900 miri:1200 fuzz:1200)

@@ -12,14 +12,17 @@ pub mod fixture;
 pub mod flash;
 pub mod image;
 pub mod modem;
+pub mod network;
 pub mod plain;
 pub mod poll;
 #[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
+pub mod shrink;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod trace;
 
 /// The code on the repository's front page.
 #[cfg(doctest)]
