@@ -264,12 +264,13 @@ job_beside() {
   run cargo test "${locked[@]}" "${at[@]}" --tests -- --nocapture
 }
 
-# What a session costs beside embassy-boot, in instructions of a Cortex-M33; how long downloads take, by transport and
-# way; what `digest` costs beyond its SHA-256.
+# What a session costs beside embassy-boot, in instructions of a Cortex-M33; how much of network and flash is waited for
+# at once, in virtual time; how long downloads take, by transport and way; what `digest` costs beyond its SHA-256.
 job_bench() {
   need_rust '' "$target"
   CI='' need qemu-system-arm qemu-system-arm
   run tests/size/speed.sh
+  run cargo test "${locked[@]}" -p dfu-testkit --test overlap -- --nocapture
   need_peers
   run cargo bench "${locked[@]}" -p dfu-testkit --bench speed
   CI='' need valgrind valgrind
