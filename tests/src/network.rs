@@ -150,6 +150,8 @@ pub struct Record {
     pub failures: Vec<Duration>,
     /// How many bytes were read.
     pub given: usize,
+    /// And by how many reads.
+    pub reads: usize,
     /// How many bytes were sent.
     pub taken: usize,
     /// How many packets got lost.

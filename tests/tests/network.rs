@@ -140,10 +140,12 @@ fn bytes_that_come_one_by_one_take_the_same_time() {
     let took = |piece| {
         let time = Timeline::default();
         let network = Network::new(&time, Link::new(30_000, ms(50)).piece(piece), file(&image, "\"v2\""));
-        update(&time, &network, &image, Timing::NRF9160).0
+        (update(&time, &network, &image, Timing::NRF9160).0, network.record())
     };
-    let (whole, single) = (took(usize::MAX), took(1));
+    let ((whole, by_packets), (single, by_bytes)) = (took(usize::MAX), took(1));
     assert!((single - whole).abs() < 0.05, "{whole} {single}");
+    assert_eq!((by_bytes.reads, by_bytes.given), (by_packets.given, by_packets.given));
+    assert!(by_packets.reads < 100, "{}", by_packets.reads);
 }
 
 #[test]

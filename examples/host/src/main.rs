@@ -17,6 +17,7 @@ mod server;
 mod slots;
 mod story;
 mod summary;
+mod trace;
 mod watch;
 
 use std::path::PathBuf;
@@ -91,6 +92,7 @@ enum Command {
     Withdraw(Box<Withdraw>),
     Layout(Box<Layout>),
     Modem(Modem),
+    Trace(trace::Show),
 }
 
 /// When power fails.
@@ -144,6 +146,7 @@ impl Command {
             Self::Withdraw(command) => command.json(),
             Self::Layout(command) => command.json,
             Self::Modem(command) => command.json(),
+            Self::Trace(command) => command.json,
         });
         let outcome = match self {
             Self::Inspect(command) => command.run(&console),
@@ -153,6 +156,7 @@ impl Command {
             Self::Withdraw(command) => command.run(&console),
             Self::Layout(command) => command.run(&console),
             Self::Modem(command) => command.run(&console),
+            Self::Trace(command) => command.run(&console),
         };
         match outcome {
             Ok(end) => end.code(),

@@ -116,7 +116,11 @@ impl Read for Conn<'_> {
                 self.packets.pop_front();
             }
         }
-        self.record().given += count;
+        {
+            let mut record = self.record();
+            record.given += count;
+            record.reads += 1;
+        }
         self.fill();
         Ok(count)
     }

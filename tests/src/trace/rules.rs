@@ -80,7 +80,7 @@ impl Rules {
         let touching = &self.programmed[from..to];
         let start = touching.first().map_or(range.start, |first| first.start.min(range.start));
         let end = touching.last().map_or(range.end, |last| last.end.max(range.end));
-        self.programmed.splice(from..to, [start..end]);
+        self.programmed.splice(from..to, core::iter::once(start..end));
         twice
     }
 
