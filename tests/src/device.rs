@@ -220,6 +220,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     pub fn boot(&self) -> Boot {
         let mut flash = self.chip.sim();
         flash.power_on();
+        flash.settle_anew();
         let boot = self.bootloader.boot_in(&mut flash, self.primary(), self.secondary());
         drop(flash);
         if let Ok(running) = &boot.running {

@@ -3,6 +3,7 @@
 mod chip;
 mod contents;
 mod cut;
+mod defects;
 mod journal;
 mod meter;
 mod ops;
@@ -22,6 +23,7 @@ use core::time::Duration;
 use embedded_storage::nor_flash::{NorFlashError, NorFlashErrorKind};
 
 use cut::Planned;
+use defects::Defects;
 use journal::{Contents, Journal};
 use meter::Part;
 use rules::Rules;
@@ -63,6 +65,7 @@ pub struct SimFlash<const WRITE: usize, const ERASE: usize, const READ: usize = 
     part_counts: Vec<Counts>,
     allowed: Option<Vec<Range<u32>>>,
     rules: Rules,
+    defects: Defects,
 }
 
 /// What a rollback restores besides the contents.
@@ -146,6 +149,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             part_counts: Vec::new(),
             allowed: None,
             rules: Rules::default(),
+            defects: Defects::default(),
         }
     }
 
@@ -184,13 +188,14 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     ///
     /// Costs a copy of each 512 bytes (or erase unit) when they are first changed afterwards; nothing else.
     pub fn checkpoint(&mut self) {
-        self.journal.open(self.state, self.part_counts.clone());
+        self.journal.open(self.state, self.part_counts.clone(), self.defects.wavering.clone());
     }
 
     /// Back to the newest checkpoint, which stays open: contents, wear, counters, clock, power and what was
-    /// planned. Guard, regions and rules stay as they are now.
+    /// planned. Guard, regions, rules and stuck bits stay as they are now.
     pub fn rollback(&mut self) {
-        let contents = Contents { cells: &mut self.cells, used: &mut self.used, wear: &mut self.wear };
+        let (cells, used, wear) = (&mut self.cells, &mut self.used, &mut self.wear);
+        let contents = Contents { cells, used, wear, wavering: &mut self.defects.wavering };
         self.state = self.journal.undo(contents, &mut self.part_counts);
     }
 

@@ -1,5 +1,7 @@
 //! Reading, programming and erasing, and the traits over them.
 
+use core::ops::Range;
+
 use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
@@ -18,6 +20,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         if struck.is_some_and(|fault| fault != Fault::FlippedRead) {
             return Err(SimError::Failed);
         }
+        self.waver(start..start + bytes.len());
         bytes.copy_from_slice(&self.cells[start..start + bytes.len()]);
         if struck.is_some() && !bytes.is_empty() {
             let bit = self.rng().usize(0..bytes.len() * 8);
@@ -70,6 +73,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             word.fill(erased);
             tear_word(word, |n| wanted[n], Tear::Late, &mut rng);
         }
+        self.defects.programmed(start, &bytes[..done], self.rules.erased);
         self.count(start, |overlap| Counts::write(overlap, overlap, WRITE), done);
         self.state.counts.longest_write = self.state.counts.longest_write.max(bytes.len());
         self.spend(whole as u64 * self.rules.timing.word_ns);
@@ -80,8 +84,12 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             let old: [u8; WRITE] = core::array::from_fn(|n| self.cells[at + n]);
             let mix = |n: usize| if erased == 0xff { old[n] & word[n] } else { old[n] | word[n] };
             tear_word(&mut self.cells[at..at + WRITE], mix, tear, &mut rng);
+            if tear == Tear::Unstable {
+                self.defects.unsettle(at, (0..WRITE).map(|n| (old[n] ^ mix(n)) & rng.u8(..)));
+            }
             self.soil(first + whole, 1);
         }
+        self.defects.hold(start..start + bytes.len(), &mut self.cells);
         self.end(cut)
     }
 
@@ -106,6 +114,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.used[first * words..(first + whole) * words].fill(false);
         if struck != Some(Fault::SilentErase) {
             self.cells[start..start + done].fill(self.rules.erased);
+            self.defects.settle(start..start + done);
         }
         for unit in first..first + whole {
             self.age(unit);
@@ -115,11 +124,16 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.spend(whole as u64 * self.rules.timing.erase_ns);
         if let Some(Cut::Torn(tear)) = cut {
             let mut rng = self.rng();
-            let at = start + done;
-            tear_unit(&mut self.cells[at..at + ERASE], self.rules.erased, tear, &mut rng);
+            let (at, erased) = (start + done, self.rules.erased);
+            if tear == Tear::Unstable {
+                let changing = self.cells[at..at + ERASE].iter().map(|cell| (cell ^ erased) & rng.u8(..));
+                self.defects.unsettle(at, changing);
+            }
+            tear_unit(&mut self.cells[at..at + ERASE], erased, tear, &mut rng);
             self.soil((first + whole) * words, words);
             self.age(first + whole);
         }
+        self.defects.hold(start..start + len, &mut self.cells);
         self.end(cut)
     }
 
@@ -189,7 +203,19 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             let cells = &self.cells[word * WRITE..(word + 1) * WRITE];
             let at = (word * WRITE) as u32;
             let forgiving = self.rules.forgiving_tears || self.rules.forgiving.iter().any(|range| range.contains(&at));
-            self.used[word] = !forgiving || cells.iter().any(|byte| *byte != self.rules.erased);
+            let reads_erased =
+                |(n, byte): (usize, &u8)| (byte ^ self.rules.erased) & !self.defects.unstable(at as usize + n) == 0;
+            self.used[word] = !forgiving || !cells.iter().enumerate().all(reads_erased);
+        }
+    }
+
+    /// What is unstable in a range gets the value that is read next.
+    pub(super) fn waver(&mut self, range: Range<usize>) {
+        if self.defects.waver_in(&range) {
+            self.journal.touch(range.start, range.len(), &self.cells, &self.used);
+            let reads = self.state.counts.reads.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            let mut rng = fastrand::Rng::with_seed(self.rng().u64(..) ^ reads);
+            self.defects.roll(range, &mut self.cells, &mut rng);
         }
     }
 
