@@ -8,10 +8,12 @@ mod journal;
 mod meter;
 mod ops;
 mod rules;
+mod tape;
 
 pub use chip::Chip;
 pub use cut::{Cut, Tear};
 pub use meter::{Counts, Timing};
+pub use tape::{Change, Word};
 
 pub(crate) use cut::tear_word;
 
@@ -66,6 +68,7 @@ pub struct SimFlash<const WRITE: usize, const ERASE: usize, const READ: usize = 
     allowed: Option<Vec<Range<u32>>>,
     rules: Rules,
     defects: Defects,
+    tape: Option<Vec<Change<WRITE>>>,
 }
 
 /// What a rollback restores besides the contents.
@@ -78,6 +81,8 @@ struct State {
     /// The point that is hit, as a number of points since the flash was made.
     cut_at: u64,
     cut: Cut,
+    /// Whether the last cut left what no other kind of cut there leaves.
+    cut_told: bool,
     planned: Option<Planned>,
 }
 
@@ -142,6 +147,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
                 powered: true,
                 cut_at: u64::MAX,
                 cut: Cut::Before,
+                cut_told: false,
                 planned: None,
             },
             journal: Journal::new(capacity, ERASE, WRITE),
@@ -150,6 +156,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             allowed: None,
             rules: Rules::default(),
             defects: Defects::default(),
+            tape: None,
         }
     }
 
@@ -167,6 +174,12 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.state.powered = true;
         self.state.cut_at = u64::MAX;
         self.state.planned = None;
+    }
+
+    /// Whether the last cut made a difference: it hit a word or unit that was to change, and where it tore, it left
+    /// neither what was there nor what was wanted.
+    pub fn cut_made_a_difference(&self) -> bool {
+        self.state.cut_told
     }
 
     /// Whether there is power.

@@ -17,6 +17,9 @@ pub mod poll;
 #[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
+pub mod scenario;
+#[cfg(feature = "std")]
+pub mod search;
 pub mod source;
 pub mod store;
 pub mod time;

@@ -65,6 +65,11 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.defects.unstick();
     }
 
+    /// Whether any bit of a range is unstable.
+    pub fn is_unstable(&self, range: Range<u32>) -> bool {
+        self.defects.waver_in(&(range.start as usize..range.end as usize))
+    }
+
     /// Gives each unstable bit the value that is read next, as time and temperature do.
     pub fn settle_anew(&mut self) {
         self.state.counts.reads += 1;

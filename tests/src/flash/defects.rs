@@ -55,6 +55,11 @@ impl Defects {
         !self.wavering.is_empty() && !self.find(range).is_empty()
     }
 
+    /// Which bytes of a range have unstable bits.
+    pub(super) fn wavering_in(&self, range: &Range<usize>) -> impl Iterator<Item = usize> {
+        self.wavering[self.find(range)].iter().map(|(place, _)| *place)
+    }
+
     /// Gives the unstable bits of a range another value.
     pub(super) fn roll(&self, range: Range<usize>, cells: &mut [u8], rng: &mut fastrand::Rng) {
         for (place, mask) in &self.wavering[self.find(&range)] {
