@@ -8,6 +8,7 @@ mod journal;
 mod meter;
 mod ops;
 mod rules;
+mod supply;
 mod tape;
 
 pub use chip::Chip;
@@ -29,6 +30,7 @@ use defects::Defects;
 use journal::{Contents, Journal};
 use meter::Part;
 use rules::Rules;
+use supply::Supply;
 
 /// A NOR flash with words of `WRITE` bytes, erase units of `ERASE` bytes and reads in steps of `READ` bytes.
 ///
@@ -69,6 +71,7 @@ pub struct SimFlash<const WRITE: usize, const ERASE: usize, const READ: usize = 
     rules: Rules,
     defects: Defects,
     tape: Option<Vec<Change<WRITE>>>,
+    supply: Supply,
 }
 
 /// What a rollback restores besides the contents.
@@ -157,6 +160,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             rules: Rules::default(),
             defects: Defects::default(),
             tape: None,
+            supply: Supply::default(),
         }
     }
 
@@ -171,7 +175,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
 
     /// Ends a power cut, and drops a cut or fault that is still to come. Contents stay.
     pub fn power_on(&mut self) {
-        self.state.powered = true;
+        self.switch(true);
         self.state.cut_at = u64::MAX;
         self.state.planned = None;
     }
@@ -184,7 +188,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
 
     /// Whether there is power.
     pub fn is_powered(&self) -> bool {
-        self.state.powered
+        self.supply.is_on()
     }
 
     /// Plans a fault: it strikes once, after `operations` operations that it could have struck.
@@ -210,6 +214,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         let (cells, used, wear) = (&mut self.cells, &mut self.used, &mut self.wear);
         let contents = Contents { cells, used, wear, wavering: &mut self.defects.wavering };
         self.state = self.journal.undo(contents, &mut self.part_counts);
+        self.switch(self.state.powered);
     }
 
     /// Forgets the newest checkpoint; what was done since stays.

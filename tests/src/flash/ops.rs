@@ -169,7 +169,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     }
 
     fn is_on(&self) -> Result<(), SimError> {
-        if self.state.powered { Ok(()) } else { Err(SimError::PowerCut) }
+        if self.is_powered() { Ok(()) } else { Err(SimError::PowerCut) }
     }
 
     fn check(&self, what: &str, offset: u32, len: usize, step: usize) -> usize {
@@ -208,12 +208,12 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     pub(crate) fn foreign_point(&mut self) -> Option<Cut> {
         let (done, cut) = self.until_cut(1);
         self.state.counts.points += done as u64;
-        self.state.powered = cut.is_none();
+        self.switch(cut.is_none());
         cut
     }
 
     fn end(&mut self, cut: Option<Cut>) -> Result<(), SimError> {
-        self.state.powered = cut.is_none();
+        self.switch(cut.is_none());
         self.is_on()
     }
 

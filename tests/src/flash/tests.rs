@@ -464,3 +464,25 @@ fn a_stuck_bit_never_changes() {
     flash.erase(0, 64).unwrap();
     assert!(flash.is_erased(0..128));
 }
+
+#[test]
+fn two_flashes_on_one_supply_lose_power_together() {
+    let (mut one, mut other) = (Small::new(128), SimFlash::<1, 32>::new(64));
+    other.share_supply(&one);
+    one.checkpoint();
+    other.write(0, &[1]).unwrap();
+    one.cut_after(0, Cut::Before);
+    assert_eq!(one.write(0, &[1; 4]), Err(SimError::PowerCut));
+    assert_eq!(other.write(1, &[1]), Err(SimError::PowerCut));
+    other.power_on();
+    one.write(0, &[1; 4]).unwrap();
+    other.cut_after(0, Cut::After);
+    assert_eq!(other.write(1, &[1]), Err(SimError::PowerCut));
+    assert!(!one.is_powered());
+    one.rollback();
+    assert!(one.is_powered() && other.is_powered());
+    let apart = one.clone();
+    one.cut_after(0, Cut::Before);
+    one.erase(0, 64).unwrap_err();
+    assert!(apart.is_powered());
+}
