@@ -3,7 +3,7 @@
 mod board;
 mod visit;
 
-pub use board::Board;
+pub use board::{Board, FlashMap};
 pub use visit::{Phase, Release, Visit};
 
 use alloc::vec::Vec;
@@ -28,6 +28,8 @@ use crate::poll::run;
 ///  └─ one erase unit each, filled with a pattern; writing there stops the test ──────────┘
 /// ```
 ///
+/// or as a [`FlashMap`] has it.
+///
 /// ```
 /// use dfu_testkit::device::{Board, Device, Release, Visit};
 /// use dfu_testkit::image::ImageBuilder;
@@ -46,6 +48,7 @@ use crate::poll::run;
 #[derive(Clone, Debug)]
 pub struct Device<const W: usize, const E: usize, const R: usize = 1> {
     chip: Chip<W, E, R>,
+    map: FlashMap,
     slots: Slots,
     bootloader: Bootloader,
     runs: Cell<Side>,
@@ -67,17 +70,16 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         let [primary, secondary] = board.sizes();
         let slots = Slots::checked::<Chip<W, E, R>, Chip<W, E, R>>(primary, secondary, board.config())
             .expect("slots that MCUboot can use");
-        let capacity = (primary + secondary) as usize + 6 * E;
+        let map = board.places(E as u32);
         // MCUboot has the request and the confirmation written wherever they read as erased, torn or not.
-        let unit = E as u32;
-        let [ours, theirs] = [unit + primary, unit + primary + unit + secondary].map(|end| end - 128..end);
-        let flash = SimFlash::new(capacity)
+        let [ours, theirs] = [map.primary + primary, map.secondary + secondary].map(|end| end - 128..end);
+        let flash = SimFlash::new(map.flash as usize)
             .erased_value(board.erased)
             .aligned_sources(true)
             .forgiving_tears_in(ours)
             .forgiving_tears_in(theirs);
         let runs = Cell::new(Side::Primary);
-        let device = Self { chip: Chip::new(flash), slots, bootloader: board.bootloader(W, E), runs };
+        let device = Self { chip: Chip::new(flash), map, slots, bootloader: board.bootloader(W, E), runs };
         for foreign in device.foreign() {
             let pattern: Vec<u8> = foreign.clone().map(|at| (at >> 3) as u8 ^ 0x5a).collect();
             device.chip.sim().load(foreign.start, &pattern);
@@ -109,14 +111,12 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// The first slot: where images run, but in the modes that choose between two.
     pub fn primary(&self) -> Range<u32> {
-        let from = E as u32;
-        from..from + self.slots.sizes()[0]
+        self.map.primary..self.map.primary + self.slots.sizes()[0]
     }
 
     /// The second slot.
     pub fn secondary(&self) -> Range<u32> {
-        let from = self.primary().end + E as u32;
-        from..from + self.slots.sizes()[1]
+        self.map.secondary..self.map.secondary + self.slots.sizes()[1]
     }
 
     /// Which slot the application runs from.
@@ -148,19 +148,24 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// Whether the place for new images holds this one, wherever in it that is.
     pub fn stores(&self, image: &[u8]) -> bool {
-        let slot = self.read(self.target());
+        let Range { start, end } = self.target();
+        let flash = self.chip.sim();
+        let slot = &flash.bytes()[start as usize..end as usize];
         slot.starts_with(image) || slot[self.slots.start() as usize..].starts_with(image)
     }
 
     /// Where the progress is stored.
     pub fn log(&self) -> Range<u32> {
-        let from = self.secondary().end + E as u32;
-        from..from + 2 * E as u32
+        self.map.log..self.map.log + 2 * E as u32
     }
 
     /// What belongs to somebody else.
-    pub fn foreign(&self) -> [Range<u32>; 4] {
-        [0, self.primary().end, self.secondary().end, self.log().end].map(|from| from..from + E as u32)
+    pub fn foreign(&self) -> Vec<Range<u32>> {
+        let mut parts = [self.primary(), self.secondary(), self.log()];
+        parts.sort_unstable_by_key(|part| part.start);
+        let ends = [0].into_iter().chain(parts.iter().map(|part| part.end));
+        let starts = parts.iter().map(|part| part.start).chain([self.map.flash]);
+        ends.zip(starts).map(|(end, start)| end..start).filter(|range| !range.is_empty()).collect()
     }
 
     /// The bytes of a part of the flash.
@@ -211,15 +216,18 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// What the library makes of the slot that runs.
     pub fn active(&self) -> Active {
-        let slot = self.read(self.running());
-        let state = RunningState::of(&self.slots.read(&slot), self.slots.config().mode());
-        Active::new(state, Header::parse(&slot).ok().map(|header| header.version))
+        let Range { start, end } = self.running();
+        let flash = self.chip.sim();
+        let slot = &flash.bytes()[start as usize..end as usize];
+        let state = RunningState::of(&self.slots.read(slot), self.slots.config().mode());
+        Active::new(state, Header::parse(slot).ok().map(|header| header.version))
     }
 
     /// A reset: the power is on again, and the bootloader does its work.
     pub fn boot(&self) -> Boot {
         let mut flash = self.chip.sim();
         flash.power_on();
+        flash.settle_anew();
         let boot = self.bootloader.boot_in(&mut flash, self.primary(), self.secondary());
         drop(flash);
         if let Ok(running) = &boot.running {

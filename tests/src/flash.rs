@@ -3,14 +3,18 @@
 mod chip;
 mod contents;
 mod cut;
+mod defects;
 mod journal;
 mod meter;
 mod ops;
 mod rules;
+mod supply;
+mod tape;
 
 pub use chip::Chip;
 pub use cut::{Cut, Tear};
 pub use meter::{Counts, Timing};
+pub use tape::{Change, Word};
 
 pub(crate) use cut::tear_word;
 
@@ -22,9 +26,11 @@ use core::time::Duration;
 use embedded_storage::nor_flash::{NorFlashError, NorFlashErrorKind};
 
 use cut::Planned;
+use defects::Defects;
 use journal::{Contents, Journal};
 use meter::Part;
 use rules::Rules;
+use supply::Supply;
 
 /// A NOR flash with words of `WRITE` bytes, erase units of `ERASE` bytes and reads in steps of `READ` bytes.
 ///
@@ -63,6 +69,9 @@ pub struct SimFlash<const WRITE: usize, const ERASE: usize, const READ: usize = 
     part_counts: Vec<Counts>,
     allowed: Option<Vec<Range<u32>>>,
     rules: Rules,
+    defects: Defects,
+    tape: Option<Vec<Change<WRITE>>>,
+    supply: Supply,
 }
 
 /// What a rollback restores besides the contents.
@@ -75,6 +84,8 @@ struct State {
     /// The point that is hit, as a number of points since the flash was made.
     cut_at: u64,
     cut: Cut,
+    /// Whether the last cut left what no other kind of cut there leaves.
+    cut_told: bool,
     planned: Option<Planned>,
 }
 
@@ -139,6 +150,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
                 powered: true,
                 cut_at: u64::MAX,
                 cut: Cut::Before,
+                cut_told: false,
                 planned: None,
             },
             journal: Journal::new(capacity, ERASE, WRITE),
@@ -146,6 +158,9 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             part_counts: Vec::new(),
             allowed: None,
             rules: Rules::default(),
+            defects: Defects::default(),
+            tape: None,
+            supply: Supply::default(),
         }
     }
 
@@ -160,14 +175,20 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
 
     /// Ends a power cut, and drops a cut or fault that is still to come. Contents stay.
     pub fn power_on(&mut self) {
-        self.state.powered = true;
+        self.switch(true);
         self.state.cut_at = u64::MAX;
         self.state.planned = None;
     }
 
+    /// Whether the last cut made a difference: it hit a word or unit that was to change, and where it tore, it left
+    /// neither what was there nor what was wanted.
+    pub fn cut_made_a_difference(&self) -> bool {
+        self.state.cut_told
+    }
+
     /// Whether there is power.
     pub fn is_powered(&self) -> bool {
-        self.state.powered
+        self.supply.is_on()
     }
 
     /// Plans a fault: it strikes once, after `operations` operations that it could have struck.
@@ -184,14 +205,16 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     ///
     /// Costs a copy of each 512 bytes (or erase unit) when they are first changed afterwards; nothing else.
     pub fn checkpoint(&mut self) {
-        self.journal.open(self.state, self.part_counts.clone());
+        self.journal.open(self.state, self.part_counts.clone(), self.defects.wavering.clone());
     }
 
     /// Back to the newest checkpoint, which stays open: contents, wear, counters, clock, power and what was
-    /// planned. Guard, regions and rules stay as they are now.
+    /// planned. Guard, regions, rules and stuck bits stay as they are now.
     pub fn rollback(&mut self) {
-        let contents = Contents { cells: &mut self.cells, used: &mut self.used, wear: &mut self.wear };
+        let (cells, used, wear) = (&mut self.cells, &mut self.used, &mut self.wear);
+        let contents = Contents { cells, used, wear, wavering: &mut self.defects.wavering };
         self.state = self.journal.undo(contents, &mut self.part_counts);
+        self.switch(self.state.powered);
     }
 
     /// Forgets the newest checkpoint; what was done since stays.

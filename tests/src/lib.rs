@@ -18,6 +18,9 @@ pub mod poll;
 #[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
+pub mod scenario;
+#[cfg(feature = "std")]
+pub mod search;
 pub mod shrink;
 pub mod source;
 pub mod store;

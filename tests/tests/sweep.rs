@@ -1,37 +1,28 @@
 //! Power fails at every flash operation of an update, in seven ways; the device never gets worse, and each update
 //! is finished with no more bytes fetched again than were in doubt.
 
-mod scenario;
-
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use dfu_target_mcuboot::{Align, Mode, Upgrade};
-use dfu_testkit::device::Board;
+use dfu_testkit::device::{Board, FlashMap};
 use dfu_testkit::flash::Cut;
-use scenario::{Cutting, Scenario};
+use dfu_testkit::scenario::Scenario;
+use dfu_testkit::search::{Search, Tally};
 
 /// Cuts at every point of an update, in every way; says how many that were.
 fn sweep<const W: usize, const E: usize, const R: usize>(name: &str, scenario: Scenario) {
-    let began = Instant::now();
-    let world = scenario.build::<W, E, R>();
-    let mut points = 0;
-    for cut in Cut::ALL {
-        for point in 0.. {
-            if world.live(&[Cutting { point, cut }]) == 0 {
-                assert!(point > 300, "an update has more points than {point}");
-                break;
-            }
-            points += 1;
-        }
-    }
-    report(points, began, name);
+    let tally = Search::new(scenario).singles::<W, E, R>();
+    assert!(tally.lives > 2000, "an update has more points: {tally:?}");
+    assert_eq!(tally.finished, tally.lives);
+    report(tally, name);
 }
 
-fn report(points: u64, began: Instant, name: &str) {
-    static ALL: AtomicU64 = AtomicU64::new(0);
-    let all = ALL.fetch_add(points, Ordering::Relaxed) + points;
-    println!("fault points: {points} in {:.1} s ({name}); {all} in all", began.elapsed().as_secs_f32());
+fn report(tally: Tally, name: &str) {
+    static ALL: Mutex<u64> = Mutex::new(0);
+    let mut all = ALL.lock().unwrap();
+    *all += tally.points;
+    println!("{tally} ({name}; {} lives, {} to their end); {all} in all", tally.lives, tally.finished);
 }
 
 #[test]
@@ -173,24 +164,48 @@ fn giving_an_update_up_survives_a_cut_anywhere() {
         points += abort::<4>(Scenario::new(Board::new(mode, 5 * 1024).sectors(8)).sizes(2000, 3000));
     }
     assert!(points > 100, "{points}");
-    report(points, began, "giving up");
+    report(Tally { points, lives: points, finished: points, took: began.elapsed() }, "giving up");
+}
+
+/// A small device in each mode that swaps or copies.
+fn small() -> [(Mode, Scenario); 4] {
+    [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly].map(|mode| {
+        let scenario = Scenario::new(Board::new(mode, 8 * 256).align(Align::A16).sectors(8));
+        (mode, scenario.sizes(700, 900).fetching(300, 256))
+    })
 }
 
 #[test]
-fn two_cuts_in_a_row_are_survived() {
-    let began = Instant::now();
-    let mut rng = fastrand::Rng::with_seed(7);
-    let mut points = 0;
-    for (mode, size) in [(Mode::SwapMove, None), (Mode::SwapScratch, Some(1024)), (Mode::OverwriteOnly, Some(1024))] {
-        let board = Board::new(mode, 8 * 1024).sectors(8);
-        let scenario = Scenario::new(board).fetching(200, 512);
-        let scenario = if let Some(old) = size { scenario.maximal(old) } else { scenario.sizes(1200, 3000) };
-        let world = scenario.build::<8, 1024, 4>();
-        let all = (0..).find(|point| world.live(&[Cutting { point: *point, cut: Cut::Before }]) == 0).unwrap();
-        for _ in 0..8000 {
-            let cuttings = [(); 3].map(|()| Cutting { point: rng.u64(0..all), cut: rng.choice(Cut::ALL).unwrap() });
-            points += world.live(&cuttings);
-        }
+fn two_cuts_are_survived_wherever_they_come() {
+    for (mode, scenario) in small() {
+        let tally = Search::new(scenario).ways(&Cut::FEW).pairs::<16, 256, 4>();
+        report(tally, &format!("pairs, words of 16, {mode:?}"));
     }
-    report(points, began, "up to three in a row, at random");
+}
+
+#[test]
+fn cut_after_cut_after_cut_is_survived() {
+    for (mode, scenario) in small() {
+        report(Search::new(scenario).chains::<16, 256, 4>(40), &format!("chains, words of 16, {mode:?}"));
+    }
+}
+
+/// 1 MiB, pages of 4 KiB, words of 4 bytes, the partitions of the nRF Connect SDK; an image of 256 KiB.
+const NRF9160: Scenario = {
+    let board = Board::new(Mode::SwapMove, FlashMap::NRF9160_SLOT).map(FlashMap::NRF9160);
+    Scenario::new(board).sizes(16 * 1024, 256 * 1024).fetching(1024, 4096)
+};
+
+#[test]
+fn a_cut_anywhere_in_256_kib_on_a_real_layout_is_survived() {
+    let tally = Search::new(NRF9160).finishing_one_in(128).singles::<4, 4096, 4>();
+    assert!(tally.points > 100_000, "{tally}");
+    report(tally, "nRF9160, 1 MiB, 256 KiB");
+}
+
+#[test]
+fn a_hundred_thousand_chains_of_cuts_on_a_real_layout_are_survived() {
+    let tally = Search::new(NRF9160).finishing_one_in(256).chains::<4, 4096, 4>(2);
+    assert!(tally.lives > 100_000, "{tally:?}");
+    report(tally, "nRF9160, 1 MiB, 256 KiB, chains");
 }

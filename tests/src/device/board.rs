@@ -22,12 +22,38 @@ pub struct Board {
     pub sectors: u32,
     /// What erased bytes read as.
     pub erased: u8,
+    /// Where the parts lie; `None`: one behind the other, with an erase unit of somebody else's around each.
+    pub map: Option<FlashMap>,
+}
+
+/// A flash map: where the parts of a device lie in its flash. What is in none of them belongs to somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashMap {
+    /// Size of the flash in bytes.
+    pub flash: u32,
+    /// Where the primary slot begins.
+    pub primary: u32,
+    /// Where the secondary slot begins.
+    pub secondary: u32,
+    /// Where the progress log's two erase units begin.
+    pub log: u32,
+}
+
+impl FlashMap {
+    /// An nRF9160 with 1 MiB as the nRF Connect SDK lays it out: MCUboot in the first 48 KiB, two slots of 476 KiB,
+    /// settings at the end; here the first 8 KiB of these hold the progress. For slots of [`NRF9160_SLOT`] bytes.
+    ///
+    /// [`NRF9160_SLOT`]: Self::NRF9160_SLOT
+    pub const NRF9160: Self = Self { flash: 0x10_0000, primary: 0xc000, secondary: 0x8_3000, log: 0xf_a000 };
+
+    /// The size of [`NRF9160`](Self::NRF9160)'s slots.
+    pub const NRF9160_SLOT: u32 = 0x7_7000;
 }
 
 impl Board {
     /// Two slots of `slot` bytes and a bootloader of this mode with MCUboot's defaults.
     pub const fn new(mode: Mode, slot: u32) -> Self {
-        Self { mode, slot, more: 0, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff }
+        Self { mode, slot, more: 0, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff, map: None }
     }
 
     /// How many bytes more the secondary slot has.
@@ -65,6 +91,13 @@ impl Board {
         self
     }
 
+    /// Where the parts lie.
+    #[must_use]
+    pub const fn map(mut self, map: FlashMap) -> Self {
+        self.map = Some(map);
+        self
+    }
+
     /// An image for this bootloader, which may want it to run from RAM.
     pub fn image(&self) -> ImageBuilder {
         match self.mode {
@@ -75,6 +108,13 @@ impl Board {
 
     pub(super) fn sizes(&self) -> [u32; 2] {
         [self.slot, self.slot.wrapping_add_signed(self.more)]
+    }
+
+    pub(super) fn places(&self, unit: u32) -> FlashMap {
+        let [first, second] = self.sizes();
+        let secondary = unit + first + unit;
+        let log = secondary + second + unit;
+        self.map.unwrap_or(FlashMap { flash: log + 3 * unit, primary: unit, secondary, log })
     }
 
     pub(super) fn config(&self) -> Config {

@@ -105,11 +105,40 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// The application fetches an image, or goes on with it, and asks for it to be run. It may write nothing but
     /// the secondary slot and the log. `visit` tells how far it came, also where the power failed.
     pub fn update(&self, release: &Release<'_>, visit: &mut Visit) -> Result<Applied, Failure> {
+        self.update_watched(release, visit, &mut |_| {})
+    }
+
+    /// [`update`](Self::update), with somebody who is told of the visit before each call of the library.
+    pub(crate) fn update_watched(
+        &self,
+        release: &Release<'_>,
+        visit: &mut Visit,
+        watch: &mut Watch<'_>,
+    ) -> Result<Applied, Failure> {
         self.chip().sim().guard(&[self.target(), self.log()]);
         let mut shared = self.share();
         let (_, target, log) = self.open(&mut shared);
         let mut update = Update::new(target, log, release.request());
-        let result = self.go(&mut update, release, visit);
+        let result = self.go(&mut update, release, visit, watch);
+        self.guard();
+        result
+    }
+
+    /// The application fetches no more than `bytes` of an image, or goes on with it for so long; then it is reset.
+    /// Where all of it is stored, it is left at that.
+    pub fn fetch(&self, release: &Release<'_>, bytes: u32, visit: &mut Visit) -> Result<(), Failure> {
+        self.chip().sim().guard(&[self.target(), self.log()]);
+        let mut shared = self.share();
+        let (_, target, log) = self.open(&mut shared);
+        let mut update = Update::new(target, log, release.request());
+        let result = match run(update.begin()) {
+            Ok(Begun::Receiving(mut session)) => self.receive(&mut session, release, bytes, visit, &mut |_| {}),
+            Ok(Begun::Staged(_)) => {
+                visit.staged = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
         self.guard();
         result
     }
@@ -135,9 +164,11 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         update: &mut Update<Secondary<'a, W, E, R>, Log<'a, W, E, R>>,
         release: &Release<'_>,
         visit: &mut Visit,
+        watch: &mut Watch<'_>,
     ) -> Result<Applied, Failure> {
         for _ in 0..5 {
             visit.phase = Phase::Begin;
+            watch(visit);
             let staged = match run(update.begin())? {
                 Begun::Staged(staged) => {
                     visit.staged = true;
@@ -145,14 +176,16 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
                     staged
                 }
                 Begun::Receiving(mut session) => {
-                    self.receive(&mut session, release, visit)?;
+                    self.receive(&mut session, release, u32::MAX, visit, watch)?;
                     visit.phase = Phase::Finish;
+                    watch(visit);
                     run(session.finish()).map_err(Failed::into_error)?
                 }
             };
             visit.complete = self.chip().sim().is_powered();
             let verified = staged.verify(release.digest()).map_err(Failed::into_error)?;
             visit.phase = Phase::Apply;
+            watch(visit);
             match run(verified.apply()).map_err(Failed::into_error) {
                 // A mark was torn; it shares a sector with the image's end, which has to come once more.
                 Err(error) if error.kind() == ErrorKind::Rewind => {}
@@ -169,13 +202,16 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         &self,
         session: &mut Session<'_, Secondary<'a, W, E, R>, Log<'a, W, E, R>>,
         release: &Release<'_>,
+        most: u32,
         visit: &mut Visit,
+        watch: &mut Watch<'_>,
     ) -> Result<(), Failure> {
         visit.phase = Phase::Write;
         let size = release.file.len() as u32;
         session.agree(Some(size), 0x7a9)?;
         visit.from.get_or_insert(session.offset());
-        while session.offset() < size {
+        while session.offset() < size && visit.fetched < most {
+            watch(visit);
             if release.prepares {
                 run(session.prepare())?;
             }
@@ -189,3 +225,6 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         Ok(())
     }
 }
+
+/// Who is told how far a visit is.
+pub(crate) type Watch<'w> = dyn FnMut(&Visit) + 'w;

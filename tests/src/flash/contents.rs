@@ -54,6 +54,28 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.edit(offset..offset + 1, |cells| cells[0] ^= 1 << (bit % 8));
     }
 
+    /// Breaks one bit: from now on it is `high` whatever is erased or programmed there, also after a rollback.
+    pub fn stick(&mut self, offset: u32, bit: u8, high: bool) {
+        self.edit(offset..offset + 1, |_| {});
+        self.defects.stick(offset as usize, 1 << (bit % 8), high, &mut self.cells);
+    }
+
+    /// Mends what [`stick`](Self::stick) broke. The contents stay.
+    pub fn unstick(&mut self) {
+        self.defects.unstick();
+    }
+
+    /// Whether any bit of a range is unstable.
+    pub fn is_unstable(&self, range: Range<u32>) -> bool {
+        self.defects.waver_in(&(range.start as usize..range.end as usize))
+    }
+
+    /// Gives each unstable bit the value that is read next, as time and temperature do.
+    pub fn settle_anew(&mut self) {
+        self.state.counts.reads += 1;
+        self.waver(0..self.cells.len());
+    }
+
     /// Lets `edit` change a range as it likes, uncounted; a bootloader's work, for example. Words that are not
     /// erased afterwards count as programmed.
     pub fn edit<R>(&mut self, range: Range<u32>, edit: impl FnOnce(&mut [u8]) -> R) -> R {
@@ -97,5 +119,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         for (used, word) in self.used[first..last].iter_mut().zip(words) {
             *used = word.iter().any(|byte| *byte != self.rules.erased);
         }
+        self.defects.settle(start..end);
+        self.defects.hold(start..end, &mut self.cells);
     }
 }

@@ -15,14 +15,25 @@ pub enum Cut {
 
 impl Cut {
     /// Every kind of cut.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Before,
         Self::Torn(Tear::Front),
         Self::Torn(Tear::Back),
         Self::Torn(Tear::Prefix),
         Self::Torn(Tear::Random),
         Self::Torn(Tear::Late),
+        Self::Torn(Tear::Middle),
+        Self::Torn(Tear::Unstable),
         Self::After,
+    ];
+
+    /// Those that differ most: for searches that grow with the square of their number.
+    pub const FEW: [Self; 5] = [
+        Self::Before,
+        Self::Torn(Tear::Front),
+        Self::Torn(Tear::Random),
+        Self::Torn(Tear::Late),
+        Self::Torn(Tear::Unstable),
     ];
 }
 
@@ -35,6 +46,11 @@ impl Cut {
 /// | `Prefix` | a random number of leading bits programmed | a random number of leading bytes erased, the rest old |
 /// | `Random` | each bit on its own | each bit on its own |
 /// | `Late` | all but one of the bits that change | all but one of the bits that change |
+/// | `Middle` | the bits in the middle half programmed | the middle half erased, each bit around it old or erased |
+/// | `Unstable` | each bit on its own; half of those that change read differently each time | the same |
+///
+/// An unstable bit is undecided until its unit is erased or it is programmed again. Where there are no cells to read
+/// again, as in [`FakeModem`](crate::modem::FakeModem), `Unstable` is `Random`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tear {
     /// The first half is done.
@@ -47,6 +63,10 @@ pub enum Tear {
     Random,
     /// All is done but for one bit.
     Late,
+    /// The middle half is done.
+    Middle,
+    /// A random choice of bits is done, and others read as done now and then.
+    Unstable,
 }
 
 /// One thing that will go wrong once.
@@ -62,13 +82,14 @@ pub(crate) fn tear_word(cells: &mut [u8], wanted: impl Fn(usize) -> u8, tear: Te
     let done = match tear {
         Tear::Front => 0..bits / 2,
         Tear::Back => bits / 2..bits,
+        Tear::Middle => bits / 4..bits - bits / 4,
         Tear::Prefix => 0..rng.usize(0..bits),
-        Tear::Random | Tear::Late => 0..bits,
+        Tear::Random | Tear::Late | Tear::Unstable => 0..bits,
     };
     let late = (tear == Tear::Late).then(|| changing_bit(cells, &wanted, rng)).flatten();
     for (at, cell) in cells.iter_mut().enumerate() {
         let mut mask = (0..8).filter(|bit| done.contains(&(at * 8 + bit))).fold(0, |mask, bit| mask | 1 << bit);
-        if tear == Tear::Random {
+        if matches!(tear, Tear::Random | Tear::Unstable) {
             mask = rng.u8(..);
         }
         if let Some((byte, bit)) = late
@@ -92,11 +113,17 @@ pub(super) fn tear_unit(cells: &mut [u8], erased: u8, tear: Tear, rng: &mut fast
             mix(&mut cells[..half], erased, rng);
             cells[half..].fill(erased);
         }
+        Tear::Middle => {
+            let (from, to) = (half / 2, cells.len() - half / 2);
+            mix(&mut cells[..from], erased, rng);
+            cells[from..to].fill(erased);
+            mix(&mut cells[to..], erased, rng);
+        }
         Tear::Prefix => {
             let done = rng.usize(0..cells.len());
             cells[..done].fill(erased);
         }
-        Tear::Random => mix(cells, erased, rng),
+        Tear::Random | Tear::Unstable => mix(cells, erased, rng),
         Tear::Late => tear_word(cells, |_| erased, tear, rng),
     }
 }
@@ -131,7 +158,8 @@ fn changing_bit(cells: &[u8], wanted: impl Fn(usize) -> u8, rng: &mut fastrand::
 mod tests {
     use super::*;
 
-    const TEARS: [Tear; 5] = [Tear::Front, Tear::Back, Tear::Prefix, Tear::Random, Tear::Late];
+    const TEARS: [Tear; 7] =
+        [Tear::Front, Tear::Back, Tear::Prefix, Tear::Random, Tear::Late, Tear::Middle, Tear::Unstable];
 
     #[test]
     fn a_torn_word_lies_between_what_was_and_what_was_wanted() {
@@ -163,6 +191,7 @@ mod tests {
         };
         assert_eq!(torn(Tear::Front, &mut rng), [0, 0, 0xff, 0xff]);
         assert_eq!(torn(Tear::Back, &mut rng), [0xff, 0xff, 0, 0]);
+        assert_eq!(torn(Tear::Middle, &mut rng), [0xff, 0, 0, 0xff]);
         for _ in 0..50 {
             assert_eq!(u32::from_le_bytes(torn(Tear::Late, &mut rng)).count_ones(), 1);
         }
@@ -188,6 +217,9 @@ mod tests {
                 }
                 if tear == Tear::Back {
                     assert_eq!(unit[32..], [erased; 32]);
+                }
+                if tear == Tear::Middle {
+                    assert_eq!(unit[16..48], [erased; 32]);
                 }
             }
         }

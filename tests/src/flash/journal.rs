@@ -1,6 +1,7 @@
 //! The undo journal behind `checkpoint` and `rollback`.
 
 use super::State;
+use super::defects::Wavering;
 use super::meter::Counts;
 use alloc::vec::Vec;
 
@@ -29,6 +30,7 @@ struct Level {
     erased: usize,
     state: State,
     parts: Vec<Counts>,
+    wavering: Wavering,
 }
 
 /// The contents that a journal looks after.
@@ -36,6 +38,7 @@ pub(super) struct Contents<'a> {
     pub(super) cells: &'a mut [u8],
     pub(super) used: &'a mut [bool],
     pub(super) wear: &'a mut [u32],
+    pub(super) wavering: &'a mut Wavering,
 }
 
 impl Journal {
@@ -54,10 +57,10 @@ impl Journal {
         }
     }
 
-    pub(super) fn open(&mut self, state: State, parts: Vec<Counts>) {
+    pub(super) fn open(&mut self, state: State, parts: Vec<Counts>, wavering: Wavering) {
         let stamp = self.next_stamp;
         self.next_stamp += 1;
-        self.levels.push(Level { stamp, saved: self.saved.len(), erased: self.erased.len(), state, parts });
+        self.levels.push(Level { stamp, saved: self.saved.len(), erased: self.erased.len(), state, parts, wavering });
     }
 
     /// Saves what lies in `start..start + len`, which is about to change.
@@ -105,6 +108,7 @@ impl Journal {
             contents.wear[unit as usize] -= 1;
         }
         parts.copy_from_slice(&level.parts);
+        contents.wavering.clone_from(&level.wavering);
         level.state
     }
 

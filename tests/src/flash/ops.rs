@@ -1,5 +1,7 @@
 //! Reading, programming and erasing, and the traits over them.
 
+use core::ops::Range;
+
 use embedded_storage::nor_flash as blocking;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
@@ -18,6 +20,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         if struck.is_some_and(|fault| fault != Fault::FlippedRead) {
             return Err(SimError::Failed);
         }
+        self.waver(start..start + bytes.len());
         bytes.copy_from_slice(&self.cells[start..start + bytes.len()]);
         if struck.is_some() && !bytes.is_empty() {
             let bit = self.rng().usize(0..bytes.len() * 8);
@@ -55,6 +58,7 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         let (whole, cut) = self.until_cut(words);
         let done = whole * WRITE;
         self.used[first..first + whole].fill(true);
+        self.tape_words(start, &bytes[..done]);
         if struck != Some(Fault::SilentWrite) {
             let fresh = self.rules.erased == 0xff;
             for (cell, byte) in self.cells[start..start + done].iter_mut().zip(bytes) {
@@ -70,18 +74,14 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             word.fill(erased);
             tear_word(word, |n| wanted[n], Tear::Late, &mut rng);
         }
+        self.defects.programmed(start, &bytes[..done], self.rules.erased);
         self.count(start, |overlap| Counts::write(overlap, overlap, WRITE), done);
         self.state.counts.longest_write = self.state.counts.longest_write.max(bytes.len());
         self.spend(whole as u64 * self.rules.timing.word_ns);
-        if let Some(Cut::Torn(tear)) = cut {
-            let (at, erased) = (start + done, self.rules.erased);
-            let mut rng = self.rng();
-            let word: [u8; WRITE] = core::array::from_fn(|n| bytes[done + n]);
-            let old: [u8; WRITE] = core::array::from_fn(|n| self.cells[at + n]);
-            let mix = |n: usize| if erased == 0xff { old[n] & word[n] } else { old[n] | word[n] };
-            tear_word(&mut self.cells[at..at + WRITE], mix, tear, &mut rng);
-            self.soil(first + whole, 1);
+        if let Some(cut) = cut {
+            self.cut_word(start + done, &bytes[done..], cut);
         }
+        self.defects.hold(start..start + bytes.len(), &mut self.cells);
         self.end(cut)
     }
 
@@ -104,8 +104,10 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         let (whole, cut) = self.until_cut(units);
         let done = whole * ERASE;
         self.used[first * words..(first + whole) * words].fill(false);
+        self.tape_units(start, whole);
         if struck != Some(Fault::SilentErase) {
             self.cells[start..start + done].fill(self.rules.erased);
+            self.defects.settle(start..start + done);
         }
         for unit in first..first + whole {
             self.age(unit);
@@ -113,18 +115,61 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self.count(start, |overlap| Counts::erase(overlap, overlap, ERASE), done);
         self.state.counts.longest_erase = self.state.counts.longest_erase.max(len);
         self.spend(whole as u64 * self.rules.timing.erase_ns);
-        if let Some(Cut::Torn(tear)) = cut {
-            let mut rng = self.rng();
-            let at = start + done;
-            tear_unit(&mut self.cells[at..at + ERASE], self.rules.erased, tear, &mut rng);
-            self.soil((first + whole) * words, words);
-            self.age(first + whole);
+        if let Some(cut) = cut {
+            self.cut_unit(start + done, cut);
         }
+        self.defects.hold(start..start + len, &mut self.cells);
         self.end(cut)
     }
 
+    /// The cut hits the word at `at`, which is to become `wanted` unless it was done before.
+    fn cut_word(&mut self, at: usize, wanted: &[u8], cut: Cut) {
+        self.state.cut_told = true;
+        if cut == Cut::After {
+            return;
+        }
+        let fresh = self.rules.erased == 0xff;
+        let old: [u8; WRITE] = core::array::from_fn(|n| self.cells[at + n]);
+        let word: [u8; WRITE] = core::array::from_fn(|n| if fresh { old[n] & wanted[n] } else { old[n] | wanted[n] });
+        if let Cut::Torn(tear) = cut {
+            let mut rng = self.rng();
+            tear_word(&mut self.cells[at..at + WRITE], |n| word[n], tear, &mut rng);
+            if tear == Tear::Unstable {
+                self.defects.unsettle(at, (0..WRITE).map(|n| (old[n] ^ word[n]) & rng.u8(..)));
+            }
+            self.soil(at / WRITE, 1);
+            let left = &self.cells[at..at + WRITE];
+            self.state.cut_told = left != old && left != word || self.defects.waver_in(&(at..at + WRITE));
+        } else {
+            self.state.cut_told = old != word;
+        }
+    }
+
+    /// The cut hits the erase of the unit at `at`, unless it was done before.
+    fn cut_unit(&mut self, at: usize, cut: Cut) {
+        self.state.cut_told = true;
+        if cut == Cut::After {
+            return;
+        }
+        let erased = self.rules.erased;
+        let is_erased = |cells: &[u8]| cells.iter().all(|cell| *cell == erased);
+        let unit = at..at + ERASE;
+        self.state.cut_told = !is_erased(&self.cells[unit.clone()]);
+        if let Cut::Torn(tear) = cut {
+            let mut rng = self.rng();
+            if tear == Tear::Unstable {
+                let changing = self.cells[unit.clone()].iter().map(|cell| (cell ^ erased) & rng.u8(..));
+                self.defects.unsettle(at, changing);
+            }
+            tear_unit(&mut self.cells[unit.clone()], erased, tear, &mut rng);
+            self.soil(at / WRITE, ERASE / WRITE);
+            self.age(at / ERASE);
+            self.state.cut_told &= !is_erased(&self.cells[unit.clone()]) || self.defects.waver_in(&unit);
+        }
+    }
+
     fn is_on(&self) -> Result<(), SimError> {
-        if self.state.powered { Ok(()) } else { Err(SimError::PowerCut) }
+        if self.is_powered() { Ok(()) } else { Err(SimError::PowerCut) }
     }
 
     fn check(&self, what: &str, offset: u32, len: usize, step: usize) -> usize {
@@ -163,12 +208,12 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     pub(crate) fn foreign_point(&mut self) -> Option<Cut> {
         let (done, cut) = self.until_cut(1);
         self.state.counts.points += done as u64;
-        self.state.powered = cut.is_none();
+        self.switch(cut.is_none());
         cut
     }
 
     fn end(&mut self, cut: Option<Cut>) -> Result<(), SimError> {
-        self.state.powered = cut.is_none();
+        self.switch(cut.is_none());
         self.is_on()
     }
 
@@ -189,7 +234,21 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
             let cells = &self.cells[word * WRITE..(word + 1) * WRITE];
             let at = (word * WRITE) as u32;
             let forgiving = self.rules.forgiving_tears || self.rules.forgiving.iter().any(|range| range.contains(&at));
-            self.used[word] = !forgiving || cells.iter().any(|byte| *byte != self.rules.erased);
+            let reads_erased =
+                |(n, byte): (usize, &u8)| (byte ^ self.rules.erased) & !self.defects.unstable(at as usize + n) == 0;
+            self.used[word] = !forgiving || !cells.iter().enumerate().all(reads_erased);
+        }
+    }
+
+    /// What is unstable in a range gets the value that is read next.
+    pub(super) fn waver(&mut self, range: Range<usize>) {
+        if self.defects.waver_in(&range) {
+            for place in self.defects.wavering_in(&range) {
+                self.journal.touch(place, 1, &self.cells, &self.used);
+            }
+            let reads = self.state.counts.reads.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            let mut rng = fastrand::Rng::with_seed(self.rng().u64(..) ^ reads);
+            self.defects.roll(range, &mut self.cells, &mut rng);
         }
     }
 

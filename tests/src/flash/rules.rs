@@ -104,6 +104,11 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         self
     }
 
+    /// [`timing`](Self::timing) for a flash that is in use.
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.rules.timing = timing;
+    }
+
     /// Another choice of the random bits of torn points. The same seed and point give the same bits.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {

@@ -382,3 +382,107 @@ fn contents_survive_in_a_file() {
     assert!(Small::open(128, &path).is_err());
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn unstable_bits_read_differently_until_they_are_programmed_or_erased() {
+    for erased in [0xff, 0x00] {
+        let mut flash = Small::new(128).erased_value(erased).forgiving_tears(true);
+        flash.checkpoint();
+        let reads = |flash: &mut Small| -> Vec<[u8; 4]> {
+            let read = |_| {
+                let mut word = [0; 4];
+                flash.read(0, &mut word).unwrap();
+                word
+            };
+            (0..50).map(read).collect()
+        };
+        let differ = |reads: &[[u8; 4]]| reads.iter().any(|word| *word != reads[0]);
+
+        flash.cut_after(0, Cut::Torn(Tear::Unstable));
+        flash.write(0, &[!erased; 4]).unwrap_err();
+        flash.power_on();
+        let words = reads(&mut flash);
+        assert!(differ(&words));
+        let still =
+            words.iter().fold([0xff; 4], |still, word| core::array::from_fn(|n| still[n] & !(word[n] ^ words[0][n])));
+        assert_ne!(still, [0; 4], "some bits are decided");
+
+        flash.checkpoint();
+        flash.erase(0, 64).unwrap();
+        assert_eq!(reads(&mut flash), [[erased; 4]; 50]);
+        flash.rollback();
+        assert!(differ(&reads(&mut flash)), "a rollback brings them back");
+        flash.commit();
+
+        flash.rollback();
+        flash.write(0, &[!erased; 4]).unwrap();
+        flash.cut_after(0, Cut::Torn(Tear::Unstable));
+        flash.erase(0, 64).unwrap_err();
+        flash.power_on();
+        assert!(differ(&reads(&mut flash)));
+        flash.erase(0, 64).unwrap();
+        assert_eq!(reads(&mut flash), [[erased; 4]; 50]);
+    }
+}
+
+#[test]
+fn an_unstable_word_that_has_read_as_erased_may_be_programmed_where_tears_are_forgiven() {
+    let mut programmed = 0;
+    for seed in 0..40 {
+        let mut flash = Small::new(128).forgiving_tears(true).seed(seed);
+        flash.cut_after(0, Cut::Torn(Tear::Unstable));
+        flash.write(0, &[0xff, 0xff, 0xff, 0xfe]).unwrap_err();
+        flash.power_on();
+        let mut word = [0; 4];
+        for _ in 0..10 {
+            flash.read(0, &mut word).unwrap();
+            if word == [0xff; 4] {
+                flash.write(0, &[0xff, 0xff, 0xff, 0xfe]).unwrap();
+                programmed += 1;
+                break;
+            }
+        }
+    }
+    assert!(programmed > 5, "{programmed}");
+}
+
+#[test]
+fn a_stuck_bit_never_changes() {
+    let mut flash = Small::new(128);
+    flash.checkpoint();
+    flash.stick(5, 3, false);
+    flash.stick(6, 0, true);
+    assert_eq!(flash.bytes()[4..8], [0xff, 0xf7, 0xff, 0xff]);
+    flash.erase(0, 64).unwrap();
+    assert_eq!(flash.bytes()[4..8], [0xff, 0xf7, 0xff, 0xff]);
+    flash.write(4, &[0; 4]).unwrap();
+    assert_eq!(flash.bytes()[4..8], [0, 0, 1, 0]);
+    flash.rollback();
+    flash.write(4, &[0; 4]).unwrap();
+    assert_eq!(flash.bytes()[4..8], [0, 0, 1, 0]);
+    flash.unstick();
+    flash.erase(0, 64).unwrap();
+    assert!(flash.is_erased(0..128));
+}
+
+#[test]
+fn two_flashes_on_one_supply_lose_power_together() {
+    let (mut one, mut other) = (Small::new(128), SimFlash::<1, 32>::new(64));
+    other.share_supply(&one);
+    one.checkpoint();
+    other.write(0, &[1]).unwrap();
+    one.cut_after(0, Cut::Before);
+    assert_eq!(one.write(0, &[1; 4]), Err(SimError::PowerCut));
+    assert_eq!(other.write(1, &[1]), Err(SimError::PowerCut));
+    other.power_on();
+    one.write(0, &[1; 4]).unwrap();
+    other.cut_after(0, Cut::After);
+    assert_eq!(other.write(1, &[1]), Err(SimError::PowerCut));
+    assert!(!one.is_powered());
+    one.rollback();
+    assert!(one.is_powered() && other.is_powered());
+    let apart = one.clone();
+    one.cut_after(0, Cut::Before);
+    one.erase(0, 64).unwrap_err();
+    assert!(apart.is_powered());
+}

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use dfu_testkit::flash::Cut;
+use dfu_testkit::search::{chains, pairs, singles};
 
 use crate::stored::Device;
-use crate::{Cutting, report, sweep, sweep_pairs};
+use crate::{SOME, report};
 
 #[test]
 fn a_delta_survives_a_cut_anywhere() {
@@ -14,8 +15,8 @@ fn a_delta_survives_a_cut_anywhere() {
         let began = Instant::now();
         let (tells, in_flash) = (nth % 2 == 0, nth < 2);
         let device = Device::new(payload, tells, in_flash).save_every(save_every);
-        let points = sweep(&Cut::ALL, |cuts| device.live(cuts));
-        assert!(points > 7 * if in_flash { 100 } else { 14 }, "{points}");
+        let points = singles(&Cut::ALL, |cuts| device.live(cuts));
+        assert!(points > 9 * if in_flash { 100 } else { 14 }, "{points}");
         report(points, began, &format!("delta, the modem tells: {tells}, progress in flash: {in_flash}"));
     }
 }
@@ -25,27 +26,22 @@ fn a_delta_survives_two_cuts_anywhere() {
     for tells in [true, false] {
         let began = Instant::now();
         let device = Device::new(1700, tells, false);
-        let points = sweep_pairs(&Cut::ALL, |cuts| device.live(cuts));
+        let points = pairs(SOME, |cuts| device.live(cuts));
         report(points, began, "delta, pairs");
     }
     let began = Instant::now();
     let device = Device::new(700, false, true);
-    let points = sweep_pairs(crate::SOME, |cuts| device.live(cuts));
+    let points = pairs(SOME, |cuts| device.live(cuts));
     report(points, began, "delta, pairs, progress in flash");
 }
 
 #[test]
 fn a_delta_survives_cut_after_cut_after_cut() {
     let began = Instant::now();
-    let mut rng = fastrand::Rng::with_seed(12);
-    let chains = if cfg!(debug_assertions) { 3_000 } else { 50_000 };
-    let points = [(false, 14), (true, 200)].into_iter().flat_map(|(in_flash, most)| {
+    let count = if cfg!(debug_assertions) { 3_000 } else { 50_000 };
+    let points = [(false, 14), (true, 200)].map(|(in_flash, reach)| {
         let device = Device::new(1676, false, in_flash).save_every(500);
-        let rng = &mut rng;
-        let cuts = |rng: &mut fastrand::Rng| {
-            [(); 5].map(|()| Cutting { point: rng.u64(0..most), cut: rng.choice(Cut::ALL).unwrap() })
-        };
-        (0..chains).map(|_| device.live(&cuts(rng))).collect::<Vec<_>>()
+        chains::<5>(count, reach, &Cut::ALL, |cuts| device.live(cuts))
     });
-    report(points.sum(), began, "delta, up to five in a row, at random");
+    report(points.into_iter().sum(), began, "delta, up to five in a row, at random");
 }

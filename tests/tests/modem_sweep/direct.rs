@@ -10,9 +10,10 @@ use dfu_target_nrf_modem::{DirectError, ModemFullDirect};
 use dfu_testkit::flash::Cut;
 use dfu_testkit::modem::{FakeModem, FullFile, ModemCall, uuid};
 use dfu_testkit::poll::{poll_limited, run};
+use dfu_testkit::search::singles;
 
 use crate::push::{Push, Until};
-use crate::{report, sweep};
+use crate::report;
 
 type Target = ModemFullDirect<FakeModem, SoftSha256>;
 
@@ -36,7 +37,7 @@ fn after_a_cut_anywhere_the_whole_update_once_more_always_works() {
     let (modem, before) = (FakeModem::default(), FakeModem::default().save());
     for (chunk, starts) in [(300, true), (5000, false), (30_000, true), (64, false)] {
         let mut dead = 0;
-        let points = sweep(&Cut::ALL, |cuts| {
+        let points = singles(&Cut::ALL, |cuts| {
             modem.reload(&before);
             if starts {
                 modem.start_normal().unwrap();

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use dfu_target_nrf_modem::{Recovered, Start};
-use dfu_testkit::flash::{Cut, Tear};
+use dfu_testkit::flash::Cut;
 use dfu_testkit::modem::{FullFile, uuid};
 use dfu_testkit::poll::run;
+use dfu_testkit::scenario::Cutting;
+use dfu_testkit::search::{chains, pairs, singles};
 
 use crate::staged::{Device, NEW};
-use crate::{Cutting, SOME, report, sweep, sweep_pairs};
+use crate::{SOME, report};
 
 pub(crate) fn small() -> FullFile {
     FullFile::small(uuid(NEW))
@@ -18,15 +20,15 @@ pub(crate) fn small() -> FullFile {
 fn a_full_update_survives_a_cut_anywhere() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 300);
-    let points = sweep(&Cut::ALL, |cuts| device.live(cuts));
-    assert!(points > 7 * 500, "{points}");
+    let points = singles(&Cut::ALL, |cuts| device.live(cuts));
+    assert!(points > 9 * 500, "{points}");
     report(points, began, "words of 4, units of 1024, from the first byte on");
 
     let began = Instant::now();
     let file = small().loader(1500).header(8192).ranges(&[(0x6000, 9000), (0x5_0000, 700)]);
     let device = Device::<32, 512, 4>::new(&file, 1000);
-    let points = sweep(&Cut::ALL, |cuts| device.live(cuts));
-    assert!(points > 7 * 400, "{points}");
+    let points = singles(&Cut::ALL, |cuts| device.live(cuts));
+    assert!(points > 9 * 400, "{points}");
     report(points, began, "words of 32, units of 512, from the first byte on");
 }
 
@@ -35,7 +37,7 @@ fn a_full_update_survives_two_cuts_anywhere() {
     let began = Instant::now();
     let mut device = Device::<32, 512, 4>::new(&small(), 512);
     device.record = Some(Default::default());
-    let points = sweep_pairs(SOME, |cuts| device.live(cuts));
+    let points = pairs(SOME, |cuts| device.live(cuts));
     report(points, began, "pairs, words of 32, from the first byte on");
 }
 
@@ -43,16 +45,14 @@ fn a_full_update_survives_two_cuts_anywhere() {
 fn programming_survives_two_cuts_anywhere() {
     let began = Instant::now();
     let device = Device::<32, 512, 4>::new(&small(), 512).verified();
-    let points = sweep_pairs(&Cut::ALL, |cuts| device.live(cuts));
+    let points = pairs(SOME, |cuts| device.live(cuts));
     report(points, began, "pairs, words of 32, from apply on");
     if cfg!(debug_assertions) {
         return;
     }
     let began = Instant::now();
-    // Of the kinds of tears, those that differ most; all of them above.
-    let cuts = [Cut::Before, Cut::Torn(Tear::Front), Cut::Torn(Tear::Random), Cut::Torn(Tear::Late), Cut::After];
     let device = Device::<4, 1024>::new(&small(), 512).verified();
-    let points = sweep_pairs(&cuts, |cuts| device.live(cuts));
+    let points = pairs(SOME, |cuts| device.live(cuts));
     report(points, began, "pairs, words of 4, from apply on");
 }
 
@@ -60,13 +60,9 @@ fn programming_survives_two_cuts_anywhere() {
 fn cut_after_cut_after_cut_is_survived() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).verified();
-    let mut rng = fastrand::Rng::with_seed(11);
-    let chains = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
-    let points = (0..chains).map(|_| {
-        let cuts = [(); 5].map(|()| Cutting { point: rng.u64(0..110), cut: rng.choice(Cut::ALL).unwrap() });
-        device.live(&cuts)
-    });
-    report(points.sum(), began, "up to five in a row, at random");
+    let count = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
+    let points = chains::<5>(count, 110, &Cut::ALL, |cuts| device.live(cuts));
+    report(points, began, "up to five in a row, at random");
 }
 
 /// The modem is programmed, dies later on its own, and is programmed again from what is staged yet. The first cut comes
@@ -116,10 +112,10 @@ fn die_later<const W: usize, const E: usize, const R: usize>(device: &Device<W, 
 fn a_modem_that_dies_later_is_programmed_again_through_cuts_anywhere() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).applied();
-    let points = sweep(&Cut::ALL, |cuts| die_later(&device, cuts));
+    let points = singles(&Cut::ALL, |cuts| die_later(&device, cuts));
     report(points, began, "programmed again");
     let began = Instant::now();
     let device = Device::<32, 512, 4>::new(&small(), 512).applied();
-    let points = sweep_pairs(&Cut::ALL, |cuts| die_later(&device, cuts));
+    let points = pairs(SOME, |cuts| die_later(&device, cuts));
     report(points, began, "programmed again, pairs");
 }

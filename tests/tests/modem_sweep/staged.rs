@@ -11,12 +11,13 @@ use dfu_target_nrf_modem::{ModemFull, Program, Recovered, Start};
 use dfu_testkit::flash::{Chip, SimFlash};
 use dfu_testkit::modem::{FakeModem, FullFile, ModemState, uuid};
 use dfu_testkit::poll::run;
+use dfu_testkit::scenario::Cutting;
 use dfu_testkit::store::RamStore;
 
 pub(crate) use self::watch::Watched;
 use self::watch::marker;
+use crate::Boot;
 use crate::push::{Push, Until};
-use crate::{Boot, Cutting};
 
 pub(crate) const NEW: u32 = 7;
 

@@ -14,11 +14,12 @@ use dfu_target_nrf_modem::{ModemDelta, Outcome, Settled};
 use dfu_testkit::flash::{Chip, SimFlash};
 use dfu_testkit::modem::{Content, Delay, DeltaFile, FakeModem, Mode, ModemState, Settings, uuid};
 use dfu_testkit::poll::run;
+use dfu_testkit::scenario::Cutting;
 use dfu_testkit::store::RamStore;
 
 pub(crate) use self::meter::Meter;
+use crate::Boot;
 use crate::push::{Push, Until};
-use crate::{Boot, Cutting};
 
 pub(crate) type Target = ModemDelta<Meter, Delay, SoftSha256>;
 

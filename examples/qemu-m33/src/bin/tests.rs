@@ -8,10 +8,6 @@
 
 extern crate alloc;
 
-#[path = "../../../../tests/tests/scenario/mod.rs"]
-#[allow(dead_code)] // Giving up is swept on a PC.
-mod scenario;
-
 use alloc::boxed::Box;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -31,9 +27,9 @@ use dfu_testkit::device::{Board, Device};
 use dfu_testkit::flash::{Chip, Cut, SimFlash, Tear};
 use dfu_testkit::poll::run;
 use dfu_testkit::record::Record;
+use dfu_testkit::scenario::{Cutting, Scenario};
 use embedded_alloc::LlffHeap;
 use embedded_storage_async::nor_flash::NorFlash;
-use scenario::{Cutting, Scenario};
 
 const TESTS: &[(&str, fn())] = &[
     ("an_mcuboot_target_keeps_the_contract_in_each_geometry", contract_in_each_geometry),
