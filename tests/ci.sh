@@ -3,11 +3,12 @@
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
-#                        chip sweep bench miri fuzz
+#                        chip sweep bench miri fuzz supply
+#   tests/ci.sh fuzz-long [30m [target...]]    the fuzz targets, so long each
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
-# aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
-# CI=true. `bench`, `miri` and `fuzz` are left out there, too.
+# aiocoap, node-coap, defmt-print, cargo-deny. What it could not get it names; the job is then left out (status 77), or
+# fails where CI=true. `bench`, `miri`, `fuzz` and `supply` are left out there, too.
 #
 # Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
 # http.server, libcoap, aiocoap, node-coap.
@@ -21,6 +22,7 @@ aiocoap=0.4.17
 node_coap=1.5.0
 fuzzer=0.13.2
 defmt_print=1.2.0
+cargo_deny=0.20.2
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
@@ -66,7 +68,7 @@ sets=(
   'dfu-testkit:'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:900 miri:1200 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:900 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 bench:900 miri:1200 fuzz:1200 supply:900)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -268,10 +270,26 @@ job_miri() {
   run tests/miri.sh
 }
 
-# So often each, from the same random numbers: a longer run with others is for whoever has the time.
+# A minute each, from the same random numbers.
 job_fuzz() {
   need_fuzzer
-  run tests/fuzz/run.sh 200000
+  run tests/fuzz/run.sh 60s
+}
+
+# For a night, with other random numbers each time: 30 minutes each, or as long as is said. Not in `all`.
+job_fuzz-long() {
+  need_fuzzer
+  export SEED=${SEED:-$((RANDOM + 1))}
+  [ $# -gt 0 ] || set -- 30m
+  run tests/fuzz/run.sh "$@"
+}
+
+# What all this is built on.
+job_supply() {
+  need_rust
+  need python3 python3
+  need_deny
+  run tests/supply.sh
 }
 
 job_all() {
@@ -404,6 +422,15 @@ need_defmt_print() {
   have defmt-print || lack "defmt-print $defmt_print (crates.io)"
 }
 
+# Without its features: a client of its own for git, and TLS.
+need_deny() {
+  local CI=
+  have cargo-deny || run timeout 800 cargo install --quiet --locked "cargo-deny@$cargo_deny" --no-default-features \
+    --root "$tools" || true
+  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
+  have cargo-deny || lack "cargo-deny $cargo_deny (crates.io)"
+}
+
 need_miri() {
   local CI=
   need_cargo
@@ -469,7 +496,9 @@ need_peers() {
 # ------------------------------------------------------------------------------------------------------------------
 
 if ! declare -F "job_${1-}" >/dev/null; then
-  sed -n '2,13s/^# \{0,1\}//p' tests/ci.sh
+  sed -n '2,14s/^# \{0,1\}//p' tests/ci.sh
   exit 2
 fi
-"job_$1"
+job=$1
+shift
+"job_$job" "$@"
