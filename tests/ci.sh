@@ -3,12 +3,13 @@
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
-#                        chip sweep beside bench miri fuzz
+#                        chip sweep beside bench miri fuzz supply
 #                        and, which `all` leaves out: coverage mutants
+#   tests/ci.sh fuzz-long [30m [target...]]    the fuzz targets, so long each
 #
 # It installs what it needs and does not find: rustup components, targets and toolchains, apt packages, imgtool,
-# aiocoap, node-coap, defmt-print. What it could not get it names; the job is then left out (status 77), or fails where
-# CI=true. `bench`, `miri` and `fuzz` are left out there, too.
+# aiocoap, node-coap, defmt-print, cargo-deny. What it could not get it names; the job is then left out (status 77), or
+# fails where CI=true. `bench`, `miri`, `fuzz` and `supply` are left out there, too.
 #
 # Peers of the tests, servers all of them and none left running by its installation: nginx, caddy, lighttpd, python3's
 # http.server, libcoap, aiocoap, node-coap.
@@ -22,6 +23,7 @@ aiocoap=0.4.17
 node_coap=1.5.0
 fuzzer=0.13.2
 defmt_print=1.2.0
+cargo_deny=0.20.2
 mutants=27.1.0
 llvm_cov=0.9.1
 # The toolchain of all jobs but `msrv` and the README's commands, which take what is there: lints, formatting and
@@ -71,7 +73,7 @@ sets=(
   'dfu-trace:connect'
 )
 # What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:1200 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:2400 beside:600 bench:900 miri:1200 fuzz:1200)
+order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:1200 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:1200 beside:600 bench:900 miri:1200 fuzz:1500 supply:900)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
@@ -284,10 +286,26 @@ job_miri() {
   run tests/miri.sh
 }
 
-# So often each, from the same random numbers: a longer run with others is for whoever has the time.
+# A minute each, from the same random numbers.
 job_fuzz() {
   need_fuzzer
-  run tests/fuzz/run.sh 200000
+  run tests/fuzz/run.sh 60s
+}
+
+# For a night, with other random numbers each time: 30 minutes each, or as long as is said. Not in `all`.
+job_fuzz-long() {
+  need_fuzzer
+  export SEED=${SEED:-$((RANDOM + 1))}
+  [ $# -gt 0 ] || set -- 30m
+  run tests/fuzz/run.sh "$@"
+}
+
+# What all this is built on.
+job_supply() {
+  need_rust
+  need python3 python3
+  need_deny
+  run tests/supply.sh
 }
 
 # Which of the library's lines the tests run.
@@ -312,7 +330,7 @@ job_all() {
   for entry in "${order[@]}"; do
     job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
     printf '\n=== %s\n' "$job"
-    logged "$job" timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" --plain || status=$?
+    DFU_CI_LOGGED=1 logged "$job" timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" || status=$?
     case $status in
       0) ;;
       77) left_out+=("$job") ;;
@@ -432,14 +450,12 @@ need_fuzzer() {
   need c++ g++
   cargo +nightly --version >/dev/null 2>&1 || rustup_timely toolchain install nightly --profile minimal ||
     lack 'Rust nightly'
-  have cargo-fuzz || run timeout 600 cargo install --quiet --locked "cargo-fuzz@$fuzzer" --root "$tools" || true
-  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
-  have cargo-fuzz || lack "cargo-fuzz $fuzzer (crates.io)"
+  need_tool cargo-fuzz "$fuzzer"
 }
 
-# need_tool NAME VERSION: a program of crates.io.
+# need_tool NAME VERSION [OPTION...]: a program of crates.io.
 need_tool() {
-  have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" --root "$tools" || true
+  have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" "${@:3}" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have "$1" || lack "$1 $2 (crates.io)"
 }
@@ -457,6 +473,12 @@ need_defmt_print() {
   have defmt-print || run timeout 600 cargo install --quiet --locked "defmt-print@$defmt_print" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have defmt-print || lack "defmt-print $defmt_print (crates.io)"
+}
+
+# Without its features: a client of its own for git, and TLS.
+need_deny() {
+  local CI=
+  need_tool cargo-deny "$cargo_deny" --no-default-features
 }
 
 need_miri() {
@@ -524,10 +546,13 @@ need_peers() {
 # ------------------------------------------------------------------------------------------------------------------
 
 if ! declare -F "job_${1-}" >/dev/null; then
-  sed -n '2,14s/^# \{0,1\}//p' tests/ci.sh
+  sed -n '2,15s/^# \{0,1\}//p' tests/ci.sh
   exit 2
 fi
-case $1-${2-} in
-  all- | *---plain) "job_$1" ;;
-  *) logged "$1" bash tests/ci.sh "$1" --plain ;;
-esac
+job=$1
+shift
+if [ "$job" = all ] || [ -n "${DFU_CI_LOGGED-}" ]; then
+  "job_$job" "$@"
+else
+  DFU_CI_LOGGED=1 logged "$job" bash tests/ci.sh "$job" "$@"
+fi

@@ -24,7 +24,7 @@ def main(target, *jobs):
             missing.append(job)
         else:
             evidence[job] = {"passed": text.rstrip().endswith("status 0"), **READERS[job](text)}
-    long = folder / "fuzz" / "runs.jsonl"
+    long = folder / "fuzz" / "report.jsonl"
     if long.exists():
         evidence["fuzz-long"] = long_runs(long.read_text(), here)
     evidence["missing"] = missing

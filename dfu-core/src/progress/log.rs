@@ -214,7 +214,8 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
     /// Goes behind the record in the buffer if it is whole and newer than all before; whether it is.
     fn accept(&mut self) -> Option<bool> {
         let record = self.buffer.first_chunk()?;
-        if record::len(record) != self.len {
+        // A unit begins with a full record: a short one stands for none of the other unit.
+        if record::len(record) != self.len || (self.len == SHORT && self.at == 0) {
             return Some(false);
         }
         if self.len == FULL {

@@ -1,14 +1,18 @@
 //! Writes the first inputs of each target into `corpus/`: imgtool's small images, images of every kind that rules
-//! ask for, and trailers and states of each mode.
+//! ask for, trailers and states of each mode, heads, records, and what a device can go through.
 
 use std::fs;
 use std::path::Path;
 
 use dfu_testkit::fixture::Fixture;
 use dfu_testkit::image::{ImageBuilder, ImageFile, SEC_CNT, SHA256, Version};
+use dfu_testkit::record::Record;
 use sha2::{Digest, Sha512};
 
 fn main() {
+    heads();
+    records();
+    courses();
     images();
     trailers();
     states();
@@ -17,6 +21,81 @@ fn main() {
     answers();
     datagrams();
     streams();
+}
+
+/// Which magic is put in front, what the two targets take, where it is cut; sizes of pieces, another version.
+fn heads() {
+    let image = ImageBuilder::new().header_size(32).payload(40).version(1, 2, 3, 4).build();
+    let wrapper = include_bytes!("../../fixtures/modem-full.wrapper");
+    let delta = *b"\x01\0\0\0meDu and what is encrypted";
+    let page = b"<!DOCTYPE html><html><body>404</body></html>";
+    let front = [0, 0x0e, 2, 20, 9, 30, 0, 70, 0x55];
+    let files: [(&str, &[u8]); 5] =
+        [("image", &image), ("wrapper", &wrapper[..90]), ("delta", &delta), ("page", page), ("short", &image[..31])];
+    for (name, bytes) in files {
+        save("head", name, &[&front, bytes].concat());
+    }
+    for magic in 1..5 {
+        let front = [magic, 1 << magic, 0, 20, 9, 30, 0, 70, 0xaa];
+        save("head", &format!("magic-{magic}"), &[&front[..], &[0x59; 40]].concat());
+    }
+    // Each size as large as it can be, and the sum one too many.
+    for (name, size) in [("longest", u32::MAX - 64), ("overflow", u32::MAX - 63)] {
+        let sizes =
+            [&[0; 4][..], &32_u16.to_le_bytes(), &32_u16.to_le_bytes(), &size.to_le_bytes(), &[0xff; 48]].concat();
+        save("head", name, &[&[1, 2, 0, 20, 9, 30, 0, 70, 0xaa], &sizes[..]].concat());
+    }
+}
+
+/// Geometry, or a record alone; how the units are filled, calls; then the bytes or the shapes of records.
+fn records() {
+    let progress = Record { offset: 4096, size: Some(9000), head: vec![7; 64], ..Record::default() }.progress();
+    save("record", "form", &[&[0x80], &progress.as_bytes()[..]].concat());
+    let calls = [0, 0x0a, 0x12, 0, 0x16, 0];
+    for geometry in 0..6 {
+        save("record", &format!("blank-{geometry}"), &[&[geometry, 0], &calls[..]].concat());
+        let chain = [0, 0x11, 0, 0, 1, 0x22, 0, 0, 1, 0x33, 0, 0, 1, 0x44, 0, 0];
+        let other = [9, 0, 0x55, 0, 0, 1, 0x66, 0, 0, 0x61, 0x77, 9, 1];
+        save("record", &format!("chains-{geometry}"), &[&[geometry, 0x36], &calls[..], &[3], &chain, &other].concat());
+        save("record", &format!("older-{geometry}"), &[&[geometry, 0x36], &calls[..], &[90], &chain, &other].concat());
+        save("record", &format!("high-{geometry}"), &[&[geometry, 0x7e], &calls[..], &[9], &chain, &other].concat());
+        // The second unit begins with a short record of the first one's, which is full.
+        let (unit, step) = [(256, 1), (256, 4), (512, 1), (512, 16), (256, 32), (1024, 512)][usize::from(geometry)];
+        let shorts = (unit - 164_usize.next_multiple_of(step)).div_ceil(16_usize.next_multiple_of(step));
+        let full = [&chain[..4], &[1, 0, 0, 0].repeat(shorts)].concat();
+        let orphan = [&[geometry, 0x36], &calls[..], &[3], &full, &[90], &[1; 40]].concat();
+        save("record", &format!("orphan-{geometry}"), &orphan);
+        save("record", &format!("raw-{geometry}"), &[&[geometry, 0x24], &calls[..], &[0x5a; 70]].concat());
+    }
+}
+
+/// Geometry, mode, options; for each life which file, how it is asked for, what comes before; then calls of three bytes.
+fn courses() {
+    const END: [u8; 3] = [0; 3];
+    const BEGIN: [u8; 3] = [1, 0, 0];
+    const ALL: [u8; 3] = [8, 20, 1];
+    const SOME: [u8; 3] = [5, 200, 0];
+    const FINISH: [u8; 3] = [15, 0, 0];
+    const GO_ON: [u8; 3] = [5, 0, 0];
+    let whole = [BEGIN, ALL, FINISH, GO_ON, GO_ON, END];
+    for mode in 0..8 {
+        let update = |wanted: u8, actions: u8| [&[wanted, 0, actions][..], whole.as_flattened()].concat();
+        let front = [mode % 4, mode, mode * 5];
+        save("session", &format!("two-{mode}"), &[&front[..], &update(1, 0), &update(2, 1), &update(3, 1)].concat());
+        save("session", &format!("back-{mode}"), &[&front[..], &update(2, 4), &update(2, 4), &update(1, 1)].concat());
+        for (name, kind, after) in [("cut", 3, 30), ("failed", 7, 12), ("silent", 11, 20), ("flipped", 14, 15)] {
+            let calls = [[3, kind, after], BEGIN, ALL, FINISH, GO_ON, GO_ON, END];
+            let again = [BEGIN, SOME, [11, 0, 0], SOME, [4, 5, 0], ALL, [11, 0, 0], ALL, FINISH, GO_ON, GO_ON, END];
+            let lives = [&[2, 0, 0][..], calls.as_flattened(), &[2, 0, 1], again.as_flattened()].concat();
+            save("session", &format!("{name}-{mode}"), &[&front[..], &lives].concat());
+        }
+        let calls =
+            [BEGIN, SOME, [12, 0, 0], SOME, [7, 30, 9], [10, 0, 0], [13, 0, 0], ALL, [14, 0, 0], [14, 1, 0], END];
+        let wrong: Vec<u8> = (3..8).flat_map(|wanted| [&[wanted, 1, 0][..], calls.as_flattened()].concat()).collect();
+        save("session", &format!("wrong-{mode}"), &[&front[..], &wrong].concat());
+        let named = [&[1, 9, 0][..], &[BEGIN, SOME, END].as_flattened(), &[2, 9, 0], whole.as_flattened()].concat();
+        save("session", &format!("named-{mode}"), &[&front[..], &named].concat());
+    }
 }
 
 /// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.

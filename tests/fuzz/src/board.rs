@@ -82,7 +82,12 @@ impl Board {
 
     /// Both slots, erased, one behind the other.
     pub fn flash<const W: usize, const E: usize, const R: usize>(&self) -> Ram<W, E, R> {
-        Ram { cells: vec![self.erased; self.primary + self.secondary], erased: self.erased, lenient: false }
+        Ram {
+            cells: vec![self.erased; self.primary + self.secondary],
+            erased: self.erased,
+            lenient: false,
+            operations: 0,
+        }
     }
 
     /// The two slots in that flash.

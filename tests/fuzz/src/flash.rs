@@ -11,6 +11,8 @@ pub struct Ram<const W: usize, const E: usize, const R: usize> {
     pub erased: u8,
     /// Words that do not read as erased may be written all the same.
     pub lenient: bool,
+    /// How many reads, writes and erases there were.
+    pub operations: usize,
 }
 
 impl<const W: usize, const E: usize, const R: usize> ErrorType for Ram<W, E, R> {
@@ -22,6 +24,7 @@ impl<const W: usize, const E: usize, const R: usize> ReadNorFlash for Ram<W, E, 
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Never> {
         let at = offset as usize;
+        self.operations += 1;
         assert!(at.is_multiple_of(R) && bytes.len().is_multiple_of(R), "read of {} at {at:#x}", bytes.len());
         bytes.copy_from_slice(&self.cells[at..at + bytes.len()]);
         Ok(())
@@ -38,6 +41,7 @@ impl<const W: usize, const E: usize, const R: usize> NorFlash for Ram<W, E, R> {
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), Never> {
         let (from, to) = (from as usize, to as usize);
+        self.operations += 1;
         assert!(from < to && from.is_multiple_of(E) && to.is_multiple_of(E), "erase from {from:#x} to {to:#x}");
         self.cells[from..to].fill(self.erased);
         Ok(())
@@ -45,6 +49,7 @@ impl<const W: usize, const E: usize, const R: usize> NorFlash for Ram<W, E, R> {
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Never> {
         let at = offset as usize;
+        self.operations += 1;
         assert!(at.is_multiple_of(W) && bytes.len().is_multiple_of(W), "write of {} at {at:#x}", bytes.len());
         let cells = &mut self.cells[at..at + bytes.len()];
         let is_blank = cells.iter().all(|cell| *cell == self.erased);

@@ -2,9 +2,11 @@
 
 mod board;
 mod flash;
+mod world;
 
 pub use board::Board;
 pub use flash::Ram;
+pub use world::{File, World};
 
 use dfu_target_mcuboot::signature::{BadSignature, Scheme};
 
