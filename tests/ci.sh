@@ -470,9 +470,7 @@ need_modem_library() {
 
 # What firmwares say by defmt.
 need_defmt_print() {
-  have defmt-print || run timeout 600 cargo install --quiet --locked "defmt-print@$defmt_print" --root "$tools" || true
-  [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
-  have defmt-print || lack "defmt-print $defmt_print (crates.io)"
+  need_tool defmt-print "$defmt_print"
 }
 
 # Without its features: a client of its own for git, and TLS.

@@ -88,8 +88,8 @@ def fault_points(text):
 
 
 def fuzz(text):
-    found = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+)$", text, re.M)
-    targets = {name: {"executions": int(runs), "per second": int(rate)} for name, runs, rate, *_ in found}
+    found = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", text, re.M)
+    targets = {name: {"executions": int(runs), "seconds": int(seconds)} for name, runs, seconds, *_ in found}
     return {"executions": sum(target["executions"] for target in targets.values()), "targets": targets}
 
 

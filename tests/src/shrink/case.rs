@@ -56,7 +56,7 @@ impl Case {
         let images = [image(1, self.sizes[0]), image(2, self.sizes[1])];
         device.install(&images[0]);
         let release = Release::new(&images[1]).chunk(self.chunk).save_every(self.save_every);
-        let foreign = || device.foreign().map(|range| device.read(range));
+        let foreign = || -> Vec<_> { device.foreign().into_iter().map(|range| device.read(range)).collect() };
         let before = foreign();
         let runs = |nth: usize| device.holds(device.running(), &images[nth]);
         for cut in self.cuts.iter().map(Some).chain([None; LIVES]) {

@@ -36,11 +36,12 @@ impl Case {
         let names: Vec<_> =
             ["Align", "Mode", "Upgrade"].into_iter().filter(|name| board.contains(&format!("{name}::"))).collect();
         let names = if let [name] = names[..] { name.into() } else { format!("{{{}}}", names.join(", ")) };
+        let device = if self.board.map.is_some() { "{Board, FlashMap}" } else { "Board" };
         format!(
             "#[test]
 fn shrunk() {{
     use dfu_target_mcuboot::{names};
-    use dfu_testkit::device::Board;
+    use dfu_testkit::device::{device};
 {flash}    use dfu_testkit::shrink::Case;
     let board = {board};
     let case = Case {{ board, sizes: {sizes:?}, chunk: {chunk}, save_every: {save_every}, cuts: vec![{cuts}] }};
@@ -60,7 +61,7 @@ fn cut_text(cut: Cut) -> String {
 
 /// The board by its setters, of those that are not as usual.
 fn board_text(board: &Board) -> String {
-    let Board { mode, slot, more, upgrade, align, sectors, erased } = *board;
+    let Board { mode, slot, more, upgrade, align, sectors, erased, map } = *board;
     let usual = Board::new(mode, slot);
     let mut text = format!("Board::new(Mode::{mode:?}, {slot})");
     if more != usual.more {
@@ -77,6 +78,9 @@ fn board_text(board: &Board) -> String {
     }
     if erased != usual.erased {
         text += &format!(".erased({erased:#04x})");
+    }
+    if let Some(map) = map {
+        text += &format!(".map({map:?})");
     }
     text
 }

@@ -1,5 +1,7 @@
 //! R5: the slots lie in two flashes of different kinds, on one supply, and power fails at each point of either.
 
+use std::slice;
+
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
@@ -40,8 +42,9 @@ impl<const W: usize, const E: usize> Device<W, E> {
         inside.sim().load(0, &old);
         let (beside, bootloader) = (Chip::new(beside), Bootloader::new(boot::Mode::Overwrite, 4, E));
         let device = Self { inside, beside, slots, bootloader: bootloader.sectors(16), old, new };
-        device.inside.sim().guard(&[SLOT..SLOT + LOG]);
-        device.beside.sim().guard(&[E as u32..SLOT + E as u32]);
+        for (chip, part) in [(&device.inside, SLOT..SLOT + LOG), (&device.beside, E as u32..SLOT + E as u32)] {
+            chip.sim().guard(slice::from_ref(&part));
+        }
         device.inside.sim().checkpoint();
         device.beside.sim().checkpoint();
         device
