@@ -42,9 +42,8 @@ impl<const W: usize, const E: usize> Device<W, E> {
         inside.sim().load(0, &old);
         let (beside, bootloader) = (Chip::new(beside), Bootloader::new(boot::Mode::Overwrite, 4, E));
         let device = Self { inside, beside, slots, bootloader: bootloader.sectors(16), old, new };
-        for (chip, part) in [(&device.inside, SLOT..SLOT + LOG), (&device.beside, E as u32..SLOT + E as u32)] {
-            chip.sim().guard(slice::from_ref(&part));
-        }
+        device.inside.sim().guard(slice::from_ref(&(SLOT..SLOT + LOG)));
+        device.beside.sim().guard(slice::from_ref(&(E as u32..SLOT + E as u32)));
         device.inside.sim().checkpoint();
         device.beside.sim().checkpoint();
         device
