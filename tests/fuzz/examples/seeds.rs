@@ -96,6 +96,10 @@ fn courses() {
         let named = [&[1, 9, 0][..], &[BEGIN, SOME, END].as_flattened(), &[2, 9, 0], whole.as_flattened()].concat();
         save("session", &format!("named-{mode}"), &[&front[..], &named].concat());
     }
+    // The store fails amid a look at it, behind an older record.
+    let again = [[3, 7, 35], BEGIN, BEGIN, END];
+    let lives = [&[2, 0, 4][..], whole.as_flattened(), &[5, 0, 0], &[BEGIN, END].as_flattened(), &[2, 0, 1]].concat();
+    save("session", "half-read", &[&[3, 3, 15][..], &lives, again.as_flattened()].concat());
 }
 
 /// Geometry, mode, align, options, a spare one; rules, options, chunks, cut.
