@@ -159,7 +159,7 @@ pub struct Record {
 }
 
 impl Network {
-    /// A server that `serve` is; [`file`] and [`Answer`] make some.
+    /// A server that `serve` is; [`file()`] and [`Answer`] make some.
     pub fn new(time: &Timeline, link: Link, serve: impl FnMut(&[u8]) -> Option<Answer> + 'static) -> Self {
         let random = Rc::new(RefCell::new(fastrand::Rng::with_seed(link.seed)));
         let serve = Rc::new(RefCell::new(Box::new(serve) as Serve));

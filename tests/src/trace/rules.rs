@@ -85,6 +85,9 @@ impl Rules {
     }
 
     fn erase(&mut self, range: &Range<u32>) {
+        if range.is_empty() {
+            return;
+        }
         let programmed = core::mem::take(&mut self.programmed);
         self.programmed = programmed.into_iter().flat_map(|other| without(&other, range)).collect();
     }
