@@ -49,7 +49,7 @@ pub struct Verified<'u, T, S>(&'u mut Core<T, S>);
 pub enum Call<'a> {
     /// [`Session::resume`].
     Resume,
-    /// [`Session::write`].
+    /// [`Session::write`], by the way of large pieces.
     Write(&'a [u8]),
     /// [`Session::prepare`]; whether more is left, [`Session::more_to_prepare`] tells.
     Prepare,
@@ -118,9 +118,13 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// Takes the bytes at [`offset`](Self::offset).
     ///
     /// A refused image, known by its first 64 bytes, costs no write and no erase. After
-    /// [`Written::Rewind`] the bytes from that offset on are wanted once more.
+    /// [`Written::Rewind`] the bytes from that offset on are wanted once more. A small piece that
+    /// [`DfuTarget::take`] keeps in RAM costs little more than a copy, and is safe when the target's buffer is
+    /// written.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<Written, SessionError<T::Error>> {
-        self.call(Call::Write(bytes)).await?;
+        if !self.0.take(bytes) {
+            self.call(Call::Write(bytes)).await?;
+        }
         Ok(self.0.written())
     }
 

@@ -62,6 +62,14 @@ pub trait DfuTarget: ErrorType {
     /// cut now, or that it has to go on from an earlier offset.
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, Self::Error>;
 
+    /// Takes the next bytes, all of them, if a copy into RAM is all that it takes; `false`: nothing has changed, call
+    /// [`write`](Self::write). What is safe from a power cut stays as it was. [`Session`](crate::Session) asks this
+    /// of each piece after the first; a target without a buffer has no use for it.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        let _ = bytes;
+        false
+    }
+
     /// What has to be known beside the offset that was promised last to go on from there after a reset:
     /// [`Image::kept`] brings it back. A target that cannot read back what it wrote keeps the digest so far.
     /// Zeros: nothing by now. `None`: nothing ever.
@@ -202,6 +210,9 @@ impl<T: DfuTarget> DfuTarget for &mut T {
     }
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<Written, Self::Error>> {
         T::write(self, bytes)
+    }
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        T::take(self, bytes)
     }
     fn keep(&self) -> Option<&[u8; 32]> {
         T::keep(self)

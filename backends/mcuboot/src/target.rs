@@ -22,7 +22,7 @@ use crate::{Active, ConfigError, Error, HashKind, Slots, Verify};
 /// `H` is a SHA-256 engine, `P` says where the slots are ([`Slots`]), `N` are the bytes of a buffer for odd chunks
 /// and for reading back: 128 or more, or as many as a signature has, in whole words and reads, and an erase unit at
 /// most; more is faster. `V` is what more is asked of an
-/// image ([`Verify`]).
+/// image ([`Verify`]). Small pieces are gathered in the buffer and written together.
 ///
 /// ```text
 ///  init            reads the mark; refuses what the header shows to be wrong, a trial, a pending swap
@@ -156,6 +156,10 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         self.call(Call::Write(bytes, &mut written)).await.map(|()| written)
     }
 
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        self.work.take::<F>(bytes)
+    }
+
     async fn prepare(&mut self) -> Result<bool, Self::Error> {
         let mut more = false;
         self.call(Call::Prepare(&mut more)).await.map(|()| more)
@@ -186,7 +190,7 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
                 self.region.run(&mut plan).await.map_err(Error::Flash)?;
                 self.work.end::<F>(&mut call);
             }
-            core::mem::replace(&mut self.work.result, Ok(()))
+            if self.work.result.is_ok() { Ok(()) } else { core::mem::replace(&mut self.work.result, Ok(())) }
         }
     }
 }

@@ -5,8 +5,9 @@ use dfu_target::image::mcuboot::{Header, Version};
 
 use crate::{HashKind, Refusal};
 
-/// What is asked of an image beyond its layout, its size and its SHA-256. `()` asks nothing more;
-/// [`Rules`](crate::Rules) asks what MCUboot can ask; an implementation of one's own may ask for anything.
+/// What is asked of an image beyond its layout, its size and its SHA-256. `()` asks nothing more, and so does `None`,
+/// for firmware that learns at run time whether there is a key; [`Rules`](crate::Rules) asks what MCUboot can ask; an
+/// implementation of one's own may ask for anything.
 ///
 /// ```text
 ///  first bytes  ─► header             before anything is erased
@@ -69,6 +70,48 @@ pub trait Verify {
 }
 
 impl Verify for () {}
+
+impl<V: Verify> Verify for Option<V> {
+    const SIGNATURE: usize = V::SIGNATURE;
+    const PURE: bool = V::PURE;
+    const HASH: HashKind = V::HASH;
+
+    fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
+        self.as_mut().map_or(Ok(()), |rules| rules.header(header, running))
+    }
+
+    fn start(&mut self) {
+        if let Some(rules) = self {
+            rules.start();
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        self.as_mut().map_or(Ok(()), |rules| rules.entry(entry))
+    }
+
+    fn value(&mut self, byte: u8) -> Result<(), Refusal> {
+        self.as_mut().map_or(Ok(()), |rules| rules.value(byte))
+    }
+
+    fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
+        self.as_mut().map_or(Ok(None), V::walked)
+    }
+
+    fn hashing(&mut self, signature: &[u8]) -> Result<(), Refusal> {
+        self.as_mut().map_or(Ok(()), |rules| rules.hashing(signature))
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        if let Some(rules) = self {
+            rules.update(bytes);
+        }
+    }
+
+    fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+        self.as_mut().map_or(Ok(false), |rules| rules.finish(sha256, signature))
+    }
+}
 
 /// A TLV, without its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -198,12 +198,33 @@ impl<const N: usize> Writer<N> {
         &self.buffer.0
     }
 
+    /// Takes bytes that need no operation: all of them fit into an open stream's buffer beside what is gathered, and
+    /// they end no erase unit. Whether it took them; else nothing has changed.
+    pub fn gather<F: NorFlash>(&mut self, bytes: &[u8]) -> bool {
+        let filled = self.filled.wrapping_add(bytes.len());
+        self.open && filled < N && !self.ends_unit::<F>(filled) && self.put(bytes).is_some()
+    }
+
     /// The next operation of a closed stream that takes `input`, and with `last` writes what is in the buffer
     /// too, padded. `None` opens the stream again, or ends it. An operation counts as done when it is handed out:
     /// whoever drops it leaves the stream closed.
     pub fn next<'s, 'a: 's, F: NorFlash>(&'s mut self, input: &mut &'a [u8], last: bool) -> Option<Op<'s>> {
-        loop {
-            let ended = last && input.is_empty();
+        if self.filled == 0 && input.is_empty() {
+            self.open = !last;
+            self.flushed = last;
+            return None;
+        }
+        let mut len = 0;
+        if self.filled == 0 && input.as_ptr().addr().is_multiple_of(4) {
+            len = align_down(input.len().min(YIELD_EVERY) as u32, F::WRITE_SIZE as u32) as usize;
+        }
+        let passes = len > 0;
+        if !passes {
+            let room = N.saturating_sub(self.filled).min(input.len());
+            let (bytes, rest) = input.split_at_checked(room)?;
+            self.put(bytes)?;
+            *input = rest;
+            let ended = last && rest.is_empty();
             if ended {
                 // The last word is padded.
                 let whole = self.filled.next_multiple_of(F::WRITE_SIZE);
@@ -211,44 +232,46 @@ impl<const N: usize> Writer<N> {
                 self.filled = whole;
             }
             // At the end of an erase unit nothing is held back: what follows a cut there starts with the next one.
-            let buffered_to = self.at.wrapping_add(self.filled as u32);
-            let unit_ends = input.is_empty() && align_down(buffered_to, F::ERASE_SIZE as u32) == buffered_to;
-            let buffered = self.filled == N || self.filled > 0 && (ended || unit_ends);
-            let passable = if self.filled == 0 && input.as_ptr().addr().is_multiple_of(4) {
-                align_down(input.len().min(YIELD_EVERY) as u32, F::WRITE_SIZE as u32) as usize
-            } else {
-                0
-            };
-            if buffered || passable > 0 {
-                // Erasing is ahead of writing, or just there.
-                let blank = self.blank_to.wrapping_sub(self.at) as usize;
-                if blank < if buffered { self.filled } else { 1 } {
-                    let from = self.blank_to;
-                    self.blank_to = from.wrapping_add(F::ERASE_SIZE as u32);
-                    return Some(Op::Erase(from, self.blank_to));
-                }
-                let words = if buffered {
-                    self.buffer.0.get(..mem::take(&mut self.filled))?
-                } else {
-                    let (words, rest) = input.split_at_checked(passable.min(blank))?;
-                    *input = rest;
-                    words
-                };
-                let at = self.at;
-                self.at = at.wrapping_add(words.len() as u32);
-                return Some(Op::Write(at, words));
+            if self.filled == N || ended || rest.is_empty() && self.ends_unit::<F>(self.filled) {
+                len = self.filled;
             }
-            if input.is_empty() {
-                self.open = !last;
-                self.flushed = last;
-                return None;
-            }
-            let places = self.buffer.0.get_mut(self.filled..)?;
-            let (bytes, rest) = input.split_at_checked(places.len().min(input.len()))?;
-            places.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            self.filled = self.filled.wrapping_add(bytes.len());
-            *input = rest;
         }
+        if len == 0 {
+            self.open = !last;
+            self.flushed = last;
+            return None;
+        }
+        // Erasing is ahead of writing, or just there.
+        let blank = self.blank_to.wrapping_sub(self.at) as usize;
+        if blank < if passes { 1 } else { len } {
+            let from = self.blank_to;
+            self.blank_to = from.wrapping_add(F::ERASE_SIZE as u32);
+            return Some(Op::Erase(from, self.blank_to));
+        }
+        let words = if passes {
+            let (words, rest) = input.split_at_checked(len.min(blank))?;
+            *input = rest;
+            words
+        } else {
+            self.filled = 0;
+            self.buffer.0.get(..len)?
+        };
+        let at = self.at;
+        self.at = at.wrapping_add(words.len() as u32);
+        Some(Op::Write(at, words))
+    }
+
+    /// Adds bytes to those that are gathered; `None`: they do not fit.
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let filled = self.filled.wrapping_add(bytes.len());
+        self.buffer.0.get_mut(self.filled..filled)?.copy_from_slice(bytes);
+        self.filled = filled;
+        Some(())
+    }
+
+    /// Whether so many bytes behind those that are written end an erase unit.
+    fn ends_unit<F: NorFlash>(&self, count: usize) -> bool {
+        self.at.wrapping_add(count as u32).is_multiple_of(F::ERASE_SIZE as u32)
     }
 }
 

@@ -191,9 +191,11 @@ impl Progress {
     pub(crate) fn take_head<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let taken = self.head_len() as usize;
         let (bytes, rest) = bytes.split_at_checked(HEAD_LEN.wrapping_sub(taken)).unwrap_or((bytes, &[]));
-        let places = self.0[HEAD..TAKEN].iter_mut().skip(taken);
-        places.zip(bytes).for_each(|(to, from)| *to = *from);
-        set_word(&mut self.0, TAKEN, taken.wrapping_add(bytes.len()) as u32);
+        let filled = taken.wrapping_add(bytes.len());
+        if let Some(places) = self.0[HEAD..TAKEN].get_mut(taken..filled) {
+            places.copy_from_slice(bytes);
+        }
+        set_word(&mut self.0, TAKEN, filled as u32);
         rest
     }
 
@@ -285,14 +287,40 @@ fn set_word<const L: usize>(bytes: &mut [u8; L], at: usize, value: u32) {
     }
 }
 
-/// CRC-32 as in IEEE 802.3, from `!0` on and inverted at its end; without a table, since it runs over 160 bytes
-/// once per 4 KiB.
+/// CRC-32 as in IEEE 802.3, from `!0` on and inverted at its end; by four bits at a time.
 #[inline(never)]
 fn crc32(from: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(from, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
+    let four = |crc: u32| (crc >> 4) ^ FOUR_BITS.get(crc as usize & 15).unwrap_or(&0);
+    bytes.iter().fold(from, |crc, byte| four(four(crc ^ u32::from(*byte))))
 }
+
+/// What becomes of each value of the lowest four bits.
+const FOUR_BITS: [u32; 16] = {
+    const fn bit(crc: u32) -> u32 {
+        (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+    }
+    const fn four(bits: u32) -> u32 {
+        bit(bit(bit(bit(bits))))
+    }
+    [
+        four(0),
+        four(1),
+        four(2),
+        four(3),
+        four(4),
+        four(5),
+        four(6),
+        four(7),
+        four(8),
+        four(9),
+        four(10),
+        four(11),
+        four(12),
+        four(13),
+        four(14),
+        four(15),
+    ]
+};
 
 #[cfg(test)]
 mod tests {
@@ -323,6 +351,8 @@ mod tests {
     fn the_crc_is_the_standard_one() {
         // The check value of CRC-32/ISO-HDLC.
         assert_eq!(!crc32(!0, b"123456789"), 0xcbf4_3926);
+        // And of all 256 bytes, by zlib.
+        assert_eq!(!crc32(!0, &core::array::from_fn::<u8, 256, _>(|byte| byte as u8)), 0x2905_8c73);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub(super) struct Core<T, S> {
     /// What the request says.
     size: Option<u32>,
     save_every: u32,
+    /// Fewer bytes than this may come next without a look at anything but the target: 0 unless the last call was a
+    /// write that went well.
+    plain: u32,
     /// What is to be stored next.
     now: Progress,
     checked: Checked,
@@ -91,6 +94,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             stage: Stage::Unread,
             saved: None,
             next: 0,
+            plain: 0,
             written: Written::Committed(0),
             more: false,
             checked: Checked { digest: Digest([0; 32]), assurance: Assurance::None },
@@ -151,9 +155,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     Step::Abort => Call::Abort,
                     Step::Done => return Ok(()),
                 };
-                let result = self.target.call(call).await;
-                if self.done(step, result)? {
-                    return Ok(());
+                match self.target.call(call).await {
+                    Ok(()) if self.done(step) => return Ok(()),
+                    Err(error) if !self.forgives(&error) => return Err(SessionError::Target(error)),
+                    _ => {}
                 }
             }
         }

@@ -30,6 +30,8 @@ pub trait DynDfuTarget {
     async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, BoxedError>;
     /// [`DfuTarget::write`].
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError>;
+    /// [`DfuTarget::take`].
+    fn take(&mut self, bytes: &[u8]) -> bool;
     /// [`DfuTarget::keep`].
     fn keep(&self) -> Option<&[u8; 32]>;
     /// [`DfuTarget::prepare`].
@@ -62,6 +64,9 @@ where
     }
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError> {
         DfuTarget::write(self, bytes).await.map_err(BoxedError::new)
+    }
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        DfuTarget::take(self, bytes)
     }
     fn keep(&self) -> Option<&[u8; 32]> {
         DfuTarget::keep(self)
@@ -99,6 +104,9 @@ impl DfuTarget for Box<dyn DynDfuTarget + '_> {
     }
     async fn write(&mut self, bytes: &[u8]) -> Result<Written, BoxedError> {
         (**self).write(bytes).await
+    }
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        (**self).take(bytes)
     }
     fn keep(&self) -> Option<&[u8; 32]> {
         (**self).keep()

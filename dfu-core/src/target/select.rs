@@ -66,6 +66,10 @@ impl<A: DfuTarget, B: DfuTarget> DfuTarget for Select<A, B> {
         }
     }
 
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        if self.second { self.b.take(bytes) } else { self.a.take(bytes) }
+    }
+
     fn keep(&self) -> Option<&[u8; 32]> {
         if self.second { self.b.keep() } else { self.a.keep() }
     }

@@ -104,11 +104,11 @@ where
         }
     }
     let job = unless_reverted(job, active.state);
-    let target = McubootTarget::<_, _, _, N, _>::verifying(secondary, engine, slots, active, verify);
-    // Borrowed, as each future on the way would have room for it else, and it would be moved through all of them.
-    let mut target = target.map_err(|error| boot_error(BootError::Slots(error)))?;
+    // Borrowed where it was made: moved, it would take room on the stack, and in each future on the way.
+    let mut target = McubootTarget::<_, _, _, N, _>::verifying(secondary, engine, slots, active, verify);
+    let target = target.as_mut().map_err(|error| boot_error(BootError::Slots(*error)))?;
     let mut log = ProgressLog::<_>::new(log);
-    let _ = update(&mut target, &mut log, &job, means, tell).await.map_err(Error::Update)?;
+    let _ = update(target, &mut log, &job, means, tell).await.map_err(Error::Update)?;
     Ok(Next::Reset)
 }
 

@@ -44,6 +44,9 @@ impl<T: DfuTarget> DfuTarget for Only<T> {
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<Written, Self::Error>> {
         self.target.write(bytes)
     }
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        self.target.take(bytes)
+    }
     fn keep(&self) -> Option<&[u8; 32]> {
         self.target.keep()
     }

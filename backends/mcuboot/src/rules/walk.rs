@@ -178,6 +178,7 @@ impl<D: ImageHash + Clone, S: Scheme> Verify for Rules<'_, D, S> {
         }
     }
 
+    #[inline(never)] // What a signature takes of the stack is not taken by every poll.
     fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
         let mut hash = [0; LONGEST_VALUE];
         if D::KIND == HashKind::Sha256 {

@@ -60,6 +60,23 @@ impl<'w, F, E, H, P, V, const N: usize> WorkPlan<'w, F, E, H, P, V, N> {
 
 impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan for WorkPlan<'_, F, E, H, P, V, N> {
     fn next(&mut self) -> Option<Op<'_>> {
+        let last = match self.step {
+            Step::Feed if self.work.unclean >= self.work.clean_from => false,
+            Step::Flush if self.work.writer.pending() => true,
+            _ => return self.other(),
+        };
+        let work = &mut *self.work;
+        let start = work.place.as_ref().start;
+        let mut op = work.writer.next::<F>(&mut self.input, last)?;
+        op.shift(start);
+        Some(op)
+    }
+}
+
+impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> WorkPlan<'_, F, E, H, P, V, N> {
+    /// All that is not done for each piece of the image. Apart, since it needs much of the stack.
+    #[inline(never)]
+    fn other(&mut self) -> Option<Op<'_>> {
         let work = &mut *self.work;
         let unit = F::ERASE_SIZE as u32;
         let &Slots { secondary: size, start, held, .. } = work.place.as_ref();
@@ -74,15 +91,9 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan
                     work.unclean = from.wrapping_add(unit);
                     return erase(place(from));
                 }
-                Step::Flush if !work.writer.pending() => {
+                Step::Flush => {
                     work.writer.start_complete(work.received);
                     self.step = Step::Read;
-                }
-                Step::Feed | Step::Flush => {
-                    let last = self.step == Step::Flush;
-                    let mut op = work.writer.next::<F>(&mut self.input, last)?;
-                    op.shift(start);
-                    return Some(op);
                 }
                 Step::Prepare => {
                     let unclean = work.unclean < work.clean_from;

@@ -56,7 +56,6 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                 if !self.writer.close() {
                     return self.fail(Error::Closed);
                 }
-                self.digest = None;
                 // What is kept back was seen by `init`.
                 let skipped = slots.held.saturating_sub(self.received) as usize;
                 (Step::Feed, bytes.get(skipped..).unwrap_or(&[]))
@@ -88,6 +87,17 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                 (Step::Clean, &[])
             }
         })
+    }
+
+    /// Takes bytes that only fill the buffer.
+    pub(super) fn take<F: NorFlash>(&mut self, bytes: &[u8]) -> bool {
+        let room = self.most.saturating_sub(self.received) as usize;
+        let in_order = self.received >= self.place.as_ref().held;
+        let taken = in_order && bytes.len() <= room && self.writer.gather::<F>(bytes);
+        if taken {
+            self.received = self.received.wrapping_add(bytes.len() as u32);
+        }
+        taken
     }
 
     /// What follows from the work done.

@@ -9,6 +9,7 @@ use crate::target::{DfuTarget, Error, ErrorKind, Proof, Written};
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     /// Refuses what is too long.
     pub(super) fn start(&mut self, input: &[u8]) -> Result<(), SessionError<T::Error>> {
+        self.plain = 0;
         self.written = Written::Committed(self.now.offset());
         self.more = false;
         match self.now.size() {
@@ -17,6 +18,17 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes bytes for which the target need not be waited for. Whether it took them; else nothing has changed.
+    pub(in crate::session) fn take(&mut self, bytes: &[u8]) -> bool {
+        let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let taken = count < self.plain && self.target.take(bytes);
+        if taken {
+            self.plain = self.plain.wrapping_sub(count);
+            self.next = self.next.wrapping_add(count);
+        }
+        taken
     }
 
     /// Decides; does no I/O.
@@ -48,7 +60,11 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 self.stage = Stage::Interrupted;
                 Step::Write(piece)
             }
-            (Stage::Body, Goal::Feed) => Step::Done,
+            (Stage::Body, Goal::Feed) => {
+                let missing = self.now.size().unwrap_or(u32::MAX).wrapping_sub(self.next);
+                self.plain = self.save_every.wrapping_sub(beyond_grid).min(missing);
+                Step::Done
+            }
             (Stage::Body, Goal::Finish) => match self.now.size() {
                 Some(size) if size != self.next => return Err(SessionError::Incomplete { have: self.next, size }),
                 _ => Step::Digest,
@@ -114,21 +130,19 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             && self.target.accepts(found.kind(), found.index())
     }
 
-    /// What follows from a step of the target; `true`: the goal is reached.
-    pub(super) fn done(
-        &mut self,
-        step: Step<'_>,
-        result: Result<(), T::Error>,
-    ) -> Result<bool, SessionError<T::Error>> {
-        if let Err(error) = result {
-            let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
-            if matches!(self.stage, Stage::Found | Stage::Suspected) && lasting {
-                // It is not what the record tells of: after a swap, the slot holds the old image.
-                self.restart();
-                return Ok(false);
-            }
-            return Err(SessionError::Target(error));
+    /// Whether to go on from zero after an error of the target.
+    pub(super) fn forgives(&mut self, error: &T::Error) -> bool {
+        let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
+        let other = lasting && matches!(self.stage, Stage::Found | Stage::Suspected);
+        if other {
+            // It is not what the record tells of: after a swap, the slot holds the old image.
+            self.restart();
         }
+        other
+    }
+
+    /// What follows from a step of the target; `true`: the goal is reached.
+    pub(super) fn done(&mut self, step: Step<'_>) -> bool {
         match step {
             Step::Init => {
                 let wanted = self.next.min(self.now.offset());
@@ -158,11 +172,11 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             }
             Step::Abort => {
                 self.stage = Stage::Head;
-                return Ok(true);
+                return true;
             }
-            _ => return Ok(true),
+            _ => return true,
         }
-        Ok(matches!(self.written, Written::Rewind(_)))
+        matches!(self.written, Written::Rewind(_))
     }
 
     fn took(&mut self, count: u32) {
@@ -213,6 +227,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             return Err(SessionError::WrongSize { wanted, offered });
         }
         self.now.set_size(self.now.size().or(size));
+        self.plain = 0;
         if tag != 0 {
             self.now.set_tag(tag);
         }
@@ -244,6 +259,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     /// To be asked again where things stand.
     pub(in crate::session) fn interrupt(&mut self) {
+        self.plain = 0;
         match self.stage {
             Stage::Interrupted | Stage::Body if self.now.offset() >= HEAD_LEN as u32 => self.stage = Stage::Found,
             Stage::Interrupted | Stage::Body => self.restart(),
@@ -260,6 +276,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.now.set_state(State::Receiving);
         self.saved = None;
         self.next = 0;
+        self.plain = 0;
         self.stage = Stage::Head;
     }
 }

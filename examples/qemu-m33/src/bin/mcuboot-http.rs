@@ -139,13 +139,14 @@ async fn run(stack: Stack<'static>, arguments: &Arguments) -> Result<Next, Faile
     let [one, two] = &mut buffers.chunks;
     let means = Means { file: &mut file, clock: &mut Delay, control: &control, buffers: [&mut one.0, &mut two.0] };
     let engine = SoftSha256::default();
-    let done = if arguments.value("rules").is_some() {
-        let rules = Rules::new(engine.clone()).version(VersionRule::NewerOrEqual).signed(Ed25519, &[KEY]);
-        let rules = rules.map_err(|reason| failed("the key", &reason))?;
-        mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, rules), (job, digest), means, tell()).await
-    } else {
-        mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, ()), (job, digest), means, tell()).await
+    let rules = match arguments.value("rules") {
+        Some(_) => {
+            let rules = Rules::new(engine.clone()).version(VersionRule::NewerOrEqual).signed(Ed25519, &[KEY]);
+            Some(rules.map_err(|reason| failed("the key", &reason))?)
+        }
+        None => None,
     };
+    let done = mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, rules), (job, digest), means, tell()).await;
     done.map_err(|reason| failed("update", &reason))
 }
 

@@ -37,7 +37,7 @@ const MAP: Layout<Flash, 2> = Layout::new([(0, SLOT), (SLOT, STATE)]);
 const CHUNKS: [usize; 3] = [4096, 512, 64];
 
 /// The target's buffer, in which it reads the image back.
-const BUFFER: usize = 256;
+const BUFFER: usize = 512;
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
