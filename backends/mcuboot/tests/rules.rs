@@ -299,6 +299,26 @@ fn each_kind_of_signature_is_verified() {
 }
 
 #[test]
+fn rules_may_be_left_out_at_run_time() {
+    let rules = |name: &str, key: Option<&[u8]>| {
+        let keys = [key.unwrap_or_default()];
+        let newer = plain().version(VersionRule::Newer);
+        verdict(&fixture(name), key.map(|_| newer.signed(Ed25519, &keys).unwrap()))
+    };
+    assert_eq!(rules("sig-ed25519", Some(ED25519)), Ok(Assurance::Signature));
+    assert_eq!(rules("sig-ed25519", None), Ok(Assurance::Hash));
+    assert!(rules("sig-ecdsa-p256", Some(ED25519)).is_err());
+    assert_eq!(rules("sig-ecdsa-p256", None), Ok(Assurance::Hash));
+    // The header and each byte that the hash covers are seen by them, too.
+    let older = ImageBuilder::new().version(0, 9, 0, 0).build();
+    assert!(matches!(verdict(&older, Some(plain().version(VersionRule::Newer))), Err(Refusal::Version { .. })));
+    assert_eq!(verdict(&older, None::<Rules<'_, SoftSha256>>), Ok(Assurance::Hash));
+    let pure = || Rules::new(Sha512::default()).signed(Ed25519Pure::default(), &[ED25519]).unwrap();
+    let (image, config) = (fixture("sig-ed25519-pure"), MOVE.hash(HashKind::Pure));
+    assert_eq!(judge(&image, config, None, Some(pure())).0, Ok(Assurance::Signature));
+}
+
+#[test]
 fn a_hash_of_another_kind_is_none() {
     let sha384 = MOVE.hash(HashKind::Sha384);
     let p384 = fixture("sig-ecdsa-p384");
