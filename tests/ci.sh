@@ -246,7 +246,7 @@ job_chip() {
 
 job_sweep() {
   need_cargo
-  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
+  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test requirements --test modem_sweep -- --nocapture
 }
 
 # What a session costs beside embassy-boot, in instructions of a Cortex-M33; how long downloads take, by transport and
