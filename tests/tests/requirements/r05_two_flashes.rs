@@ -40,8 +40,9 @@ impl<const W: usize, const E: usize> Device<W, E> {
         inside.sim().load(0, &old);
         let (beside, bootloader) = (Chip::new(beside), Bootloader::new(boot::Mode::Overwrite, 4, E));
         let device = Self { inside, beside, slots, bootloader: bootloader.sectors(16), old, new };
-        device.inside.sim().guard(&[SLOT..SLOT + LOG]);
-        device.beside.sim().guard(&[E as u32..SLOT + E as u32]);
+        let (log, slot) = (SLOT..SLOT + LOG, E as u32..SLOT + E as u32);
+        device.inside.sim().guard(core::slice::from_ref(&log));
+        device.beside.sim().guard(core::slice::from_ref(&slot));
         device.inside.sim().checkpoint();
         device.beside.sim().checkpoint();
         device
