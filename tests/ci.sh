@@ -255,7 +255,7 @@ job_chip() {
 
 job_sweep() {
   need_cargo
-  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test modem_sweep -- --nocapture
+  run cargo test "${locked[@]}" -p dfu-testkit --release --test sweep --test requirements --test modem_sweep -- --nocapture
 }
 
 # The same faults on embassy-boot and on this library, in one table.

@@ -1,4 +1,4 @@
-//! Power fails at every flash operation of an update, in seven ways; the device never gets worse, and each update
+//! Power fails at every flash operation of an update, in nine ways; the device never gets worse, and each update
 //! is finished with no more bytes fetched again than were in doubt.
 
 use std::sync::Mutex;

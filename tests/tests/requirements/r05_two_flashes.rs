@@ -1,7 +1,5 @@
 //! R5: the slots lie in two flashes of different kinds, on one supply, and power fails at each point of either.
 
-use std::slice;
-
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
@@ -42,8 +40,9 @@ impl<const W: usize, const E: usize> Device<W, E> {
         inside.sim().load(0, &old);
         let (beside, bootloader) = (Chip::new(beside), Bootloader::new(boot::Mode::Overwrite, 4, E));
         let device = Self { inside, beside, slots, bootloader: bootloader.sectors(16), old, new };
-        device.inside.sim().guard(slice::from_ref(&(SLOT..SLOT + LOG)));
-        device.beside.sim().guard(slice::from_ref(&(E as u32..SLOT + E as u32)));
+        let (log, slot) = (SLOT..SLOT + LOG, E as u32..SLOT + E as u32);
+        device.inside.sim().guard(core::slice::from_ref(&log));
+        device.beside.sim().guard(core::slice::from_ref(&slot));
         device.inside.sim().checkpoint();
         device.beside.sim().checkpoint();
         device
