@@ -71,6 +71,37 @@ pub trait Verify {
 
 impl Verify for () {}
 
+impl<V: Verify> Verify for &mut V {
+    const SIGNATURE: usize = V::SIGNATURE;
+    const PURE: bool = V::PURE;
+    const HASH: HashKind = V::HASH;
+
+    fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
+        V::header(self, header, running)
+    }
+    fn start(&mut self) {
+        V::start(self);
+    }
+    fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        V::entry(self, entry)
+    }
+    fn value(&mut self, byte: u8) -> Result<(), Refusal> {
+        V::value(self, byte)
+    }
+    fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
+        V::walked(self)
+    }
+    fn hashing(&mut self, signature: &[u8]) -> Result<(), Refusal> {
+        V::hashing(self, signature)
+    }
+    fn update(&mut self, bytes: &[u8]) {
+        V::update(self, bytes);
+    }
+    fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+        V::finish(self, sha256, signature)
+    }
+}
+
 impl<V: Verify> Verify for Option<V> {
     const SIGNATURE: usize = V::SIGNATURE;
     const PURE: bool = V::PURE;
@@ -79,35 +110,28 @@ impl<V: Verify> Verify for Option<V> {
     fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
         self.as_mut().map_or(Ok(()), |rules| rules.header(header, running))
     }
-
     fn start(&mut self) {
         if let Some(rules) = self {
             rules.start();
         }
     }
-
     fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
         self.as_mut().map_or(Ok(()), |rules| rules.entry(entry))
     }
-
     fn value(&mut self, byte: u8) -> Result<(), Refusal> {
         self.as_mut().map_or(Ok(()), |rules| rules.value(byte))
     }
-
     fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
         self.as_mut().map_or(Ok(None), V::walked)
     }
-
     fn hashing(&mut self, signature: &[u8]) -> Result<(), Refusal> {
         self.as_mut().map_or(Ok(()), |rules| rules.hashing(signature))
     }
-
     fn update(&mut self, bytes: &[u8]) {
         if let Some(rules) = self {
             rules.update(bytes);
         }
     }
-
     fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
         self.as_mut().map_or(Ok(false), |rules| rules.finish(sha256, signature))
     }

@@ -316,6 +316,7 @@ fn rules_may_be_left_out_at_run_time() {
     let pure = || Rules::new(Sha512::default()).signed(Ed25519Pure::default(), &[ED25519]).unwrap();
     let (image, config) = (fixture("sig-ed25519-pure"), MOVE.hash(HashKind::Pure));
     assert_eq!(judge(&image, config, None, Some(pure())).0, Ok(Assurance::Signature));
+    assert_eq!(judge(&image, config, None, Some(&mut pure())).0, Ok(Assurance::Signature), "lent");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod apart;
 pub mod delta;
 pub mod full;
 pub mod mcuboot;

@@ -1,10 +1,14 @@
 //! One update, by what the device has.
 
+use core::pin::pin;
+
 use dfu_target::{DfuTarget, ProgressStore};
 use dfu_target_mcuboot::RunningState;
 use dfu_target_nrf_modem::{Recovered, Settled};
 use embedded_hal_async::delay::DelayNs;
 use fota_download::{Control, Finished, FotaError, Job, Source, fota};
+
+use crate::apart::Apart;
 
 /// What an update is done with.
 pub struct Means<'m, S, D> {
@@ -41,5 +45,6 @@ pub async fn update<T: DfuTarget, P: ProgressStore, S: Source, D: DelayNs + Clon
     mut tell: impl FnMut(Event),
 ) -> Result<Finished, FotaError<S::Error, T::Error>> {
     let Means { file, clock, control, buffers } = means;
-    fota(file, target, store, job, control, clock, buffers, |event| tell(Event::Goes(event))).await
+    let work = fota(file, target, store, job, control, clock, buffers, |event| tell(Event::Goes(event)));
+    Apart(pin!(work)).await
 }

@@ -117,7 +117,7 @@ async fn update(network: Stack<'static>, arguments: &'static Arguments) {
 }
 
 /// From power-on to the next reset.
-async fn run(stack: Stack<'static>, arguments: &Arguments) -> Result<Next, Failed> {
+async fn run(stack: Stack<'static>, arguments: &'static Arguments) -> Result<Next, Failed> {
     let url = arguments.value("url").unwrap_or_default();
     let digest = arguments.value("digest").and_then(hex).map(Digest);
     let cut = arguments.number("cut").map(|after| Cut { after, last: power_fails });
@@ -129,25 +129,46 @@ async fn run(stack: Stack<'static>, arguments: &Arguments) -> Result<Next, Faile
     let meta = [&mut buffers.meta_received[..], &mut buffers.meta_sent];
     let [meta_received, meta_sent] = meta;
     let udp = Udp::new(stack, meta_received, &mut buffers.udp_received, meta_sent, &mut buffers.udp_sent);
-    let window = arguments.number("window").unwrap_or(1).min(WINDOW as u32) as u8;
-    let settings = Settings::new(random(arguments)).window(window);
-    let file = Remote::new(&tcp, &udp, url, settings, &mut buffers.file);
-    let mut file = Metered(file.map_err(|reason| failed(url, &reason))?);
+    let mut file = None;
+    let file = open(&mut file, &tcp, &udp, arguments, &mut buffers.file)?;
 
     let job = digest.map_or_else(|| Job::new(ImageId::named(url)), Job::of);
     let control = Control::new();
     let [one, two] = &mut buffers.chunks;
-    let means = Means { file: &mut file, clock: &mut Delay, control: &control, buffers: [&mut one.0, &mut two.0] };
-    let engine = SoftSha256::default();
-    let rules = match arguments.value("rules") {
-        Some(_) => {
-            let rules = Rules::new(engine.clone()).version(VersionRule::NewerOrEqual).signed(Ed25519, &[KEY]);
-            Some(rules.map_err(|reason| failed("the key", &reason))?)
-        }
-        None => None,
-    };
-    let done = mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, (engine, rules), (job, digest), means, tell()).await;
+    let means = Means { file, clock: &mut Delay, control: &control, buffers: [&mut one.0, &mut two.0] };
+    let (mut engine, mut rules) = (SoftSha256::default(), None);
+    if arguments.value("rules").is_some() {
+        demand(&mut rules)?;
+    }
+    let checks = (&mut engine, rules.as_mut());
+    let done = mcuboot::run::<_, _, _, _, _, 256>(regions, &SLOTS, checks, (job, digest), means, tell()).await;
     done.map_err(|reason| failed("update", &reason))
+}
+
+type File<'f> = Metered<Remote<'f, 'static, Tcp<'static>, Udp<'static>>>;
+
+/// The file of the URL, put where it stays: what is only moved there takes stack all the time.
+#[inline(never)]
+fn open<'p, 'f>(
+    place: &'p mut Option<File<'f>>,
+    tcp: &'f Tcp<'static>,
+    udp: &'f Udp<'static>,
+    arguments: &'static Arguments,
+    buffer: &'static mut [u8],
+) -> Result<&'p mut File<'f>, Failed> {
+    let url = arguments.value("url").unwrap_or_default();
+    let window = arguments.number("window").unwrap_or(1).min(WINDOW as u32) as u8;
+    let settings = Settings::new(random(arguments)).window(window);
+    let file = Remote::new(tcp, udp, url, settings, buffer).map_err(|reason| failed(url, &reason))?;
+    Ok(place.insert(Metered(file)))
+}
+
+/// What is demanded of an image with `rules=1`: no older one, signed by the bootloader's key.
+#[inline(never)]
+fn demand(place: &mut Option<Rules<'static, SoftSha256, Ed25519>>) -> Result<(), Failed> {
+    let rules = Rules::new(SoftSha256::default()).version(VersionRule::NewerOrEqual);
+    *place = Some(rules.signed(Ed25519, &[KEY]).map_err(|reason| failed("the key", &reason))?);
+    Ok(())
 }
 
 /// It was told why.
