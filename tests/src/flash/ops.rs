@@ -208,13 +208,21 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
     pub(crate) fn foreign_point(&mut self) -> Option<Cut> {
         let (done, cut) = self.until_cut(1);
         self.state.counts.points += done as u64;
-        self.switch(cut.is_none());
+        self.lose_power_by(cut);
         cut
     }
 
     fn end(&mut self, cut: Option<Cut>) -> Result<(), SimError> {
-        self.switch(cut.is_none());
+        self.lose_power_by(cut);
         self.is_on()
+    }
+
+    /// A cut strikes once, whoever switches the power on again.
+    fn lose_power_by(&mut self, cut: Option<Cut>) {
+        if cut.is_some() {
+            self.state.cut_at = u64::MAX;
+        }
+        self.switch(cut.is_none());
     }
 
     /// The planned fault, if it is one of these and its time has come.
