@@ -104,9 +104,7 @@ impl Sha256 for SoftSha256 {
         sha2::Digest::update(&mut self.0, bytes);
     }
     fn finish(&mut self) -> Digest {
-        let digest = Digest(sha2::Digest::finalize(self.0.clone()).into());
-        self.start();
-        digest
+        Digest(sha2::Digest::finalize_reset(&mut self.0).into())
     }
     fn peek(&self) -> Option<Digest> {
         Some(Digest(sha2::Digest::finalize(self.0.clone()).into()))

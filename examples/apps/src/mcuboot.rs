@@ -1,6 +1,7 @@
 //! The application's own image, in MCUboot's slots.
 
 use core::fmt;
+use core::pin::pin;
 
 use dfu_target::flash::{Region, RegionError};
 use dfu_target::{Digest, ImageKind, ProgressLog, Sha256};
@@ -9,6 +10,7 @@ use embedded_hal_async::delay::DelayNs;
 use embedded_storage_async::nor_flash::NorFlash;
 use fota_download::{FotaError, Job, Source};
 
+use crate::apart::Apart;
 use crate::{Error, Event, Means, Next, update};
 
 /// What came of the start.
@@ -92,13 +94,14 @@ where
     let boot_error = |error| Error::Boot(error);
     let mut running = Running::new(primary, slots).map_err(|error| boot_error(BootError::Slots(error)))?;
     let reaches = async || means.file.open(0).await.is_ok();
-    let active = match boot(&mut running, reaches, &mut tell).await.map_err(boot_error)? {
+    let active = match Apart(pin!(boot(&mut running, reaches, &mut tell))).await.map_err(boot_error)? {
         Boot::Confirmed => return Ok(Next::Nothing),
         Boot::Failed => return Ok(Next::Reset),
         Boot::Runs(active) => active,
     };
     if digest.is_some() {
-        let runs = running.digest(&mut engine).await.map_err(|error| boot_error(BootError::Slot(error)))?;
+        let runs =
+            Apart(pin!(running.digest(&mut engine))).await.map_err(|error| boot_error(BootError::Slot(error)))?;
         if runs == digest {
             return Ok(Next::Nothing);
         }

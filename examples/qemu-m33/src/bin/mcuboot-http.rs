@@ -125,16 +125,14 @@ async fn run(stack: Stack<'static>, arguments: &'static Arguments) -> Result<Nex
     let regions = shared.split(const { &Layout::<Timed, 3>::new([flash::PRIMARY, flash::SECONDARY, flash::LOG]) });
 
     let buffers = BUFFERS.take();
-    let tcp = Tcp::new(stack, &mut buffers.tcp_received, &mut buffers.sent);
-    let meta = [&mut buffers.meta_received[..], &mut buffers.meta_sent];
-    let [meta_received, meta_sent] = meta;
-    let udp = Udp::new(stack, meta_received, &mut buffers.udp_received, meta_sent, &mut buffers.udp_sent);
+    let Buffers { network, file: buffer, chunks: [one, two] } = buffers;
+    let mut sockets = None;
+    let sockets = connect(&mut sockets, stack, network);
     let mut file = None;
-    let file = open(&mut file, &tcp, &udp, arguments, &mut buffers.file)?;
+    let file = open(&mut file, sockets, arguments, buffer)?;
 
     let job = digest.map_or_else(|| Job::new(ImageId::named(url)), Job::of);
     let control = Control::new();
-    let [one, two] = &mut buffers.chunks;
     let means = Means { file, clock: &mut Delay, control: &control, buffers: [&mut one.0, &mut two.0] };
     let (mut engine, mut rules) = (SoftSha256::default(), None);
     if arguments.value("rules").is_some() {
@@ -147,12 +145,21 @@ async fn run(stack: Stack<'static>, arguments: &'static Arguments) -> Result<Nex
 
 type File<'f> = Metered<Remote<'f, 'static, Tcp<'static>, Udp<'static>>>;
 
-/// The file of the URL, put where it stays: what is only moved there takes stack all the time.
+type Sockets = (Tcp<'static>, Udp<'static>);
+
+/// The sockets. Like what follows, they are put where they stay: what is only moved there takes stack all the time.
+#[inline(never)]
+fn connect<'p>(place: &'p mut Option<Sockets>, stack: Stack<'static>, network: &'static mut Network) -> &'p Sockets {
+    let Network { tcp_received, sent, meta_received, udp_received, meta_sent, udp_sent } = network;
+    let tcp = Tcp::new(stack, tcp_received, sent);
+    place.insert((tcp, Udp::new(stack, meta_received, udp_received, meta_sent, udp_sent)))
+}
+
+/// The file of the URL.
 #[inline(never)]
 fn open<'p, 'f>(
     place: &'p mut Option<File<'f>>,
-    tcp: &'f Tcp<'static>,
-    udp: &'f Udp<'static>,
+    (tcp, udp): &'f Sockets,
     arguments: &'static Arguments,
     buffer: &'static mut [u8],
 ) -> Result<&'p mut File<'f>, Failed> {
@@ -254,15 +261,19 @@ const WINDOW: usize = 4;
 
 /// What is on its way, not in the future, which is moved while it is made.
 struct Buffers {
+    network: Network,
+    /// For a request, the head of an answer, blocks before their turn.
+    file: [u8; coap::space(1024, WINDOW as u8)],
+    chunks: [Aligned; 2],
+}
+
+struct Network {
     tcp_received: [u8; 4096],
     sent: [u8; 1024],
     meta_received: [PacketMetadata; WINDOW],
     udp_received: [u8; WINDOW * 1200],
     meta_sent: [PacketMetadata; WINDOW],
     udp_sent: [u8; 512],
-    /// For a request, the head of an answer, blocks before their turn.
-    file: [u8; coap::space(1024, WINDOW as u8)],
-    chunks: [Aligned; 2],
 }
 
 /// For a flash driver that wants whole words.
@@ -270,12 +281,14 @@ struct Buffers {
 struct Aligned([u8; 1024]);
 
 static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers {
-    tcp_received: [0; _],
-    sent: [0; _],
-    meta_received: [PacketMetadata::EMPTY; _],
-    udp_received: [0; _],
-    meta_sent: [PacketMetadata::EMPTY; _],
-    udp_sent: [0; _],
+    network: Network {
+        tcp_received: [0; _],
+        sent: [0; _],
+        meta_received: [PacketMetadata::EMPTY; _],
+        udp_received: [0; _],
+        meta_sent: [PacketMetadata::EMPTY; _],
+        udp_sent: [0; _],
+    },
     file: [0; _],
     chunks: [Aligned([0; _]), Aligned([0; _])],
 });
