@@ -2,8 +2,8 @@
 
 use dfu_target::{Begun, Digest, ErrorKind, ImageId, Request, Update};
 use dfu_target_mcuboot::{Flag, Mode};
-use dfu_testkit::device::{Board, Device};
-use dfu_testkit::flash::Fault;
+use dfu_testkit::device::{Board, Device, Release, Visit};
+use dfu_testkit::flash::{Cut, Fault};
 use dfu_testkit::image::ImageBuilder;
 use dfu_testkit::poll::run;
 
@@ -93,4 +93,36 @@ fn an_abort_that_failed_is_repeated_to_its_end() {
     // And the session takes the image from its start.
     run(session.write(&image)).unwrap();
     assert!(run(session.finish()).is_ok());
+}
+
+#[test]
+fn to_withdraw_where_nothing_waits_changes_nothing() {
+    let modes = [
+        Mode::SwapMove,
+        Mode::SwapScratch,
+        Mode::SwapOffset,
+        Mode::OverwriteOnly,
+        Mode::DirectXip,
+        Mode::DirectXipRevert,
+        Mode::RamLoad,
+        Mode::RamLoadRevert,
+    ];
+    for mode in modes {
+        let board = Board::new(mode, 8 * 1024).sectors(12);
+        let device = Device::<4, 1024>::new(board);
+        device.install(&board.image().build());
+        let image = board.image().version(2, 0, 0, 0).payload(5000).build();
+        let release = Release::new(&image);
+        // Amid the image, with some of it stored.
+        device.chip().sim().cut_after(900, Cut::Before);
+        device.update(&release, &mut Visit::default()).unwrap_err();
+        device.chip().sim().power_on();
+        let before = device.read(device.target());
+        device.withdraw().unwrap();
+        assert!(device.read(device.target()) == before, "{mode:?}");
+        let mut visit = Visit::default();
+        let _ = device.update(&release, &mut visit).unwrap();
+        assert!(visit.from > Some(0), "{mode:?}: {visit:?}");
+        assert_eq!(device.boot().running.unwrap().version.major, 2, "{mode:?}");
+    }
 }

@@ -110,15 +110,21 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
     }
 
     /// Withdraws what is pending: the next reset changes nothing. What else the slot holds stays, but for what
-    /// shares a sector with the mark. Legal to repeat, and in any state of the slot; but refused while the running
-    /// image is on trial, when nothing is pending and the slot holds the way back.
+    /// shares a sector with the mark; and all of it, where nothing is pending. Legal to repeat, and in any state of
+    /// the slot; but refused while the running image is on trial, when nothing is pending and the slot holds the way
+    /// back. Bytes that come next are refused: [`init`](DfuTarget::init) comes first.
     ///
     /// # Power and cancellation
     ///
-    /// One sector is erased, or a few. A cut leaves it pending or withdrawn.
+    /// Nothing, one sector or a few are erased. A cut leaves it pending or withdrawn.
     pub async fn withdraw(&mut self) -> Result<(), Error<RegionError<F::Error>>> {
         if !self.work.active.stays(&self.work.place.as_ref().config) {
             return Err(Error::Trial);
+        }
+        let mut look = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, Step::Look, &[]);
+        self.region.run(&mut look).await.map_err(Error::Flash)?;
+        if matches!(self.work.found, Found::Blank | Found::Foreign) {
+            return Ok(());
         }
         self.work.withdraw::<F>();
         let mut plan = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, Step::Clean, &[]);

@@ -11,6 +11,7 @@ use crate::{HashKind, Refusal};
 
 impl<D: ImageHash + Clone, S: Scheme> Rules<'_, D, S> {
     /// A whole entry came.
+    #[inline(never)] // Keys are hashed here.
     fn take(&mut self) -> Result<(), Refusal> {
         let Found { entry, filled, .. } = self.found;
         let Entry { tlv, len, protected, offset } = entry;
