@@ -109,7 +109,7 @@ pub enum Fault {
     FailedWrite,
     /// An erase fails; nothing is erased, yet its units are not clean any more.
     FailedErase,
-    /// A write reports success and programs nothing.
+    /// A write reports success and programs nothing: its words are as clean as before.
     SilentWrite,
     /// An erase reports success and erases nothing; what is programmed next mixes with what is there.
     SilentErase,

@@ -96,12 +96,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         match kind % 16 {
             kind @ 0..7 => self.device.chip().sim().cut_after(after, Cut::ALL[usize::from(kind)]),
             kind @ 7..15 => {
-                // KNOWN: where an image's first word is what asks for it, and that was written for nothing and reads as
-                // erased, `apply` writes it again. This flash takes no word twice.
-                let fault = match FAULTS[usize::from(kind) - 7] {
-                    Fault::SilentWrite if self.board.mode.chooses() => Fault::WeakWrite,
-                    fault => fault,
-                };
+                let fault = FAULTS[usize::from(kind) - 7];
                 self.lies |=
                     !matches!(fault, Fault::Failed | Fault::FailedRead | Fault::FailedWrite | Fault::FailedErase);
                 self.device.chip().sim().fault_after(after, fault);

@@ -57,9 +57,9 @@ impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, 
         }
         let (whole, cut) = self.until_cut(words);
         let done = whole * WRITE;
-        self.used[first..first + whole].fill(true);
-        self.tape_words(start, &bytes[..done]);
         if struck != Some(Fault::SilentWrite) {
+            self.tape_words(start, &bytes[..done]);
+            self.used[first..first + whole].fill(true);
             let fresh = self.rules.erased == 0xff;
             for (cell, byte) in self.cells[start..start + done].iter_mut().zip(bytes) {
                 *cell = if fresh { *cell & byte } else { *cell | byte };
