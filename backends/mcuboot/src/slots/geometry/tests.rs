@@ -257,3 +257,20 @@ fn slots_that_differ_in_anything_have_another_identity() {
     // A step of FNV-1a: the published value for `a`.
     assert_eq!(mix(0x811c_9dc5, 0x61), 0xe40c_292c);
 }
+
+#[test]
+fn the_mark_is_in_the_last_unit_and_the_trailer_begins_before() {
+    let long = slots(Align::A32, Mode::SwapMove, 32);
+    assert_eq!((long.mark_unit(SECTOR), long.trailer_unit(SECTOR)), (S - SECTOR, S - 4 * SECTOR));
+    let short = slots(Align::A8, Mode::SwapMove, 1);
+    assert_eq!((short.mark_unit(SECTOR), short.trailer_unit(SECTOR)), (S - SECTOR, S - SECTOR));
+}
+
+#[test]
+fn headers_of_before_are_erased_where_they_could_be_taken_for_new_ones() {
+    for (mode, front) in
+        [(Mode::SwapMove, 0), (Mode::SwapOffset, SECTOR), (Mode::DirectXip, SECTOR), (Mode::RamLoad, SECTOR)]
+    {
+        assert_eq!(slots(Align::A8, mode, 4).front(SECTOR), front, "{mode:?}");
+    }
+}
