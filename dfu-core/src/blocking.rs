@@ -65,3 +65,70 @@ pub fn block_on_with<T>(future: impl Future<Output = T>, mut on_pending: impl Fn
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // A test.
+mod tests {
+    use super::*;
+    use blocking::NorFlashErrorKind::{self, OutOfBounds};
+
+    /// Units of 4 bytes, erased to 0.
+    struct Driver([u8; 8]);
+
+    impl Driver {
+        fn place(&mut self, from: u32, to: u32) -> Result<&mut [u8], NorFlashErrorKind> {
+            self.0.get_mut(from as usize..to as usize).ok_or(OutOfBounds)
+        }
+    }
+
+    impl blocking::ErrorType for Driver {
+        type Error = NorFlashErrorKind;
+    }
+
+    impl blocking::ReadNorFlash for Driver {
+        const READ_SIZE: usize = 1;
+
+        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+            let place = self.place(offset, offset + bytes.len() as u32)?;
+            bytes.copy_from_slice(place);
+            Ok(())
+        }
+
+        fn capacity(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    impl blocking::NorFlash for Driver {
+        const WRITE_SIZE: usize = 2;
+        const ERASE_SIZE: usize = 4;
+
+        fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+            self.place(from, to)?.fill(0);
+            Ok(())
+        }
+
+        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+            self.place(offset, offset + bytes.len() as u32)?.copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_driver_that_blocks_does_all_that_it_is_asked_for_and_its_errors_are_heard() {
+        type Flash = Blocking<Driver>;
+        assert_eq!((Flash::READ_SIZE, Flash::WRITE_SIZE, Flash::ERASE_SIZE), (1, 2, 4));
+        let mut flash = Blocking(Driver([9; 8]));
+        assert_eq!(flash.capacity(), 8);
+        block_on(async {
+            flash.erase(4, 8).await.unwrap();
+            flash.write(4, &[1, 2]).await.unwrap();
+            let mut bytes = [0; 5];
+            flash.read(3, &mut bytes).await.unwrap();
+            assert_eq!(bytes, [9, 1, 2, 0, 0]);
+            assert_eq!(flash.erase(4, 12).await, Err(OutOfBounds));
+            assert_eq!(flash.write(8, &[1, 2]).await, Err(OutOfBounds));
+            assert_eq!(flash.read(8, &mut bytes).await, Err(OutOfBounds));
+        });
+    }
+}

@@ -135,6 +135,7 @@ fn swapped(words: &[u8; 32]) -> [u8; 32] {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // A test.
 mod tests {
     use super::*;
     use std::format;
@@ -144,11 +145,56 @@ mod tests {
     #[test]
     fn hexadecimal_goes_both_ways() {
         let digest = Digest::from_hex(HEX).unwrap();
-        assert_eq!(format!("{digest}"), HEX);
+        assert_eq!((format!("{digest}"), format!("{digest:?}")), (HEX.into(), HEX.into()));
         assert_eq!(Digest::from_hex(&HEX.to_uppercase()), Some(digest));
         for wrong in ["", "ba", &HEX[1..], &format!("{HEX}00"), &HEX.replace('f', "g")] {
             assert_eq!(Digest::from_hex(wrong), None, "{wrong}");
         }
+    }
+
+    /// An engine as a chip has it: nothing can be asked of it but the end.
+    struct Plain(u8);
+
+    impl Sha256 for Plain {
+        fn start(&mut self) {
+            self.0 = 0;
+        }
+        fn update(&mut self, bytes: &[u8]) {
+            self.0 += bytes.len() as u8;
+        }
+        fn finish(&mut self) -> Digest {
+            Digest([self.0; 32])
+        }
+    }
+
+    #[test]
+    fn an_engine_without_its_state_says_so() {
+        let mut engine = Plain(1);
+        assert_eq!((engine.peek(), engine.midstate()), (None, None));
+        assert!(!engine.resume(&[0; 32], 64));
+    }
+
+    #[cfg(feature = "sha2")]
+    #[test]
+    fn a_borrowed_engine_does_what_the_engine_does() {
+        /// Through the borrow's own functions, which `engine.update()` would pass by.
+        fn hash(mut engine: impl Sha256, midstate: &[u8; 32]) -> (Option<[u8; 32]>, Option<Digest>, Digest) {
+            engine.update(&[9; 64]);
+            engine.start();
+            let first = engine.midstate();
+            assert!(engine.resume(midstate, 64));
+            assert!(!engine.resume(midstate, 63));
+            assert!(engine.resume(midstate, 64));
+            engine.update(b"abc");
+            (first, engine.peek(), engine.finish())
+        }
+        let mut engine = SoftSha256::default();
+        engine.update(&[7; 64]);
+        let midstate = engine.midstate().unwrap();
+        engine.update(b"abc");
+        let wanted = engine.finish();
+        let first = engine.midstate();
+        assert_eq!(hash(&mut engine, &midstate), (first, Some(wanted), wanted));
     }
 
     #[cfg(feature = "sha2")]

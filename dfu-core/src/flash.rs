@@ -110,3 +110,119 @@ pub const fn align_down(at: u32, unit: u32) -> u32 {
 pub const fn align_up(at: u32, unit: u32) -> u32 {
     align_down(at.saturating_add(unit.saturating_sub(1)), unit)
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // A test.
+mod tests {
+    use super::*;
+    use crate::blocking::block_on_with;
+    use embedded_storage_async::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
+    use std::vec::Vec;
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Step {
+        Read(usize),
+        Write(usize),
+        Erase,
+    }
+
+    /// What a plan asks for, and, as a flash, what was asked for. Takes no writes of one byte.
+    #[derive(Default)]
+    struct Steps(Vec<Step>);
+
+    impl ErrorType for Steps {
+        type Error = NorFlashErrorKind;
+    }
+
+    impl ReadNorFlash for Steps {
+        const READ_SIZE: usize = 1;
+
+        async fn read(&mut self, _: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+            self.0.push(Step::Read(bytes.len()));
+            Ok(())
+        }
+
+        fn capacity(&self) -> usize {
+            0
+        }
+    }
+
+    impl NorFlash for Steps {
+        const WRITE_SIZE: usize = 1;
+        const ERASE_SIZE: usize = 64;
+
+        async fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
+            self.0.push(Step::Erase);
+            Ok(())
+        }
+
+        async fn write(&mut self, _: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+            self.0.push(Step::Write(bytes.len()));
+            if bytes.len() == 1 { Err(NorFlashErrorKind::Other) } else { Ok(()) }
+        }
+    }
+
+    struct Script<'s> {
+        steps: &'s [Step],
+        buffer: [u8; YIELD_EVERY],
+    }
+
+    impl Plan for Script<'_> {
+        fn next(&mut self) -> Option<Op<'_>> {
+            let (step, rest) = self.steps.split_first()?;
+            self.steps = rest;
+            Some(match *step {
+                Step::Read(len) => Op::Read(0, &mut self.buffer[..len]),
+                Step::Write(len) => Op::Write(0, &self.buffer[..len]),
+                Step::Erase => Op::Erase(0, 64),
+            })
+        }
+    }
+
+    /// How often others got a turn.
+    fn turns(steps: &[Step]) -> usize {
+        let (mut flash, mut turns) = (Steps::default(), 0);
+        let mut plan = Script { steps, buffer: [0; YIELD_EVERY] };
+        block_on_with(run(&mut flash, &mut plan), || turns += 1).unwrap();
+        assert_eq!(flash.0, steps);
+        turns
+    }
+
+    #[test]
+    fn others_get_a_turn_after_each_erase_and_each_4096_bytes() {
+        use Step::{Erase, Read, Write};
+        assert_eq!(turns(&[]), 0);
+        assert_eq!(turns(&[Erase; 3]), 3);
+        assert_eq!(turns(&[Read(2048), Write(2047)]), 0);
+        assert_eq!(turns(&[Read(2048), Write(2048)]), 1);
+        assert_eq!(turns(&[Read(2048), Write(2047), Read(1), Read(4095)]), 1);
+        assert_eq!(turns(&[Read(4095), Erase, Write(4095), Read(1)]), 2);
+    }
+
+    #[test]
+    fn a_plan_ends_with_the_first_error() {
+        let (mut flash, steps) = (Steps::default(), [Step::Erase, Step::Write(1), Step::Erase]);
+        let mut plan = Script { steps: &steps, buffer: [0; YIELD_EVERY] };
+        assert_eq!(block_on_with(run(&mut flash, &mut plan), || ()), Err(NorFlashErrorKind::Other));
+        assert_eq!(flash.0, steps[..2]);
+    }
+
+    #[test]
+    fn aligned_addresses_are_the_next_multiples() {
+        assert_eq!([0, 1, 7, 8, 9].map(|at| align_down(at, 8)), [0, 0, 0, 8, 8]);
+        assert_eq!([0, 1, 7, 8, 9].map(|at| align_up(at, 8)), [0, 8, 8, 8, 16]);
+        assert_eq!(align_up(u32::MAX, 8), u32::MAX - 7);
+        assert_eq!((align_down(5, 0), align_up(5, 0)), (5, 5));
+    }
+
+    #[test]
+    fn an_operation_keeps_its_length_where_it_is_shifted() {
+        let mut bytes = [0; 6];
+        for mut op in [Op::Read(10, &mut bytes), Op::Write(10, &[1; 6]), Op::Erase(10, 16)] {
+            assert_eq!(op.span(), (10, 6));
+            op.shift(100);
+            assert_eq!(op.span(), (110, 6));
+        }
+        assert_eq!(Op::Erase(10, 8).span(), (10, u32::MAX - 1), "ends before it begins");
+    }
+}

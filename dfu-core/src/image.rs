@@ -114,6 +114,7 @@ pub fn sniff(head: &[u8]) -> Option<ImageKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn each_kind_is_told_by_its_magic_and_by_no_less() {
@@ -155,5 +156,15 @@ mod tests {
             assert_eq!(ImageKind::from_code(kind.code()), Some(kind));
         }
         assert_eq!([0, 5, 0x101, 0xffff].map(ImageKind::from_code), [None; 4]);
+    }
+
+    #[test]
+    fn each_kind_has_a_name_of_its_own() {
+        let kinds = [ImageKind::Mcuboot, ImageKind::ModemDelta, ImageKind::ModemFull, ImageKind::Custom(7)];
+        let names = kinds.map(|kind| kind.to_string());
+        for (i, name) in names.iter().enumerate() {
+            assert!(!name.is_empty() && !names[..i].contains(name), "{name}");
+        }
+        assert!(names[3].ends_with('7'));
     }
 }

@@ -158,6 +158,7 @@ impl<S: ProgressStore> ProgressStore for &mut S {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
     fn names_differ_where_the_texts_do() {
@@ -170,5 +171,65 @@ mod tests {
             assert_eq!(ImageId::named(a), ImageId::named(a));
         }
         assert!(ImageId::named("job-17").0.starts_with(b"job-17\0"));
+    }
+
+    #[test]
+    fn a_long_name_is_kept_as_its_hash_and_its_end() {
+        let name = "https://example.com/thing/1.2.3/app.bin";
+        let ImageId(id) = ImageId::named(name);
+        // FNV-1a with 64 bits, as computed elsewhere.
+        assert_eq!(id[..8], 0x1414_b5fa_464b_d004_u64.to_le_bytes());
+        assert_eq!(id[8..], name.as_bytes()[name.len() - 24..]);
+    }
+
+    /// A store of somebody's own, with the functions that it must have.
+    #[derive(Default)]
+    struct Own(Option<Progress>);
+
+    impl ProgressStore for Own {
+        async fn load(&mut self) -> Option<Progress> {
+            self.0.clone()
+        }
+        async fn save(&mut self, progress: &Progress) -> Result<(), StoreError> {
+            if self.0.is_some() {
+                return Err(StoreError::Other);
+            }
+            self.0 = Some(progress.clone());
+            Ok(())
+        }
+        async fn clear(&mut self) -> Result<(), StoreError> {
+            self.0 = None;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_call_does_what_it_is_the_value_of_also_through_a_borrow() {
+        async fn check(mut store: impl ProgressStore) {
+            let progress = Progress::new(ImageId::named("an image"));
+            assert_eq!(store.load().await, None);
+            store.call(StoreCall::Save(&progress)).await.unwrap();
+            assert_eq!(store.save(&progress).await, Err(StoreError::Other));
+            assert_eq!(store.call(StoreCall::Save(&progress)).await, Err(StoreError::Other));
+            assert_eq!(store.load().await.as_ref(), Some(&progress));
+            let mut found = None;
+            store.call(StoreCall::Load(&mut found)).await.unwrap();
+            assert_eq!(found, Some(progress));
+            store.clear().await.unwrap();
+            store.call(StoreCall::Load(&mut found)).await.unwrap();
+            assert_eq!(found, None);
+        }
+        let mut store = Own::default();
+        crate::blocking::block_on(check(&mut store));
+        crate::blocking::block_on(check(store));
+    }
+
+    #[test]
+    fn a_store_s_error_says_what_happened() {
+        let flash = StoreError::Flash(NorFlashErrorKind::OutOfBounds);
+        let texts = [flash, StoreError::Mismatch, StoreError::Other].map(|error| error.to_string());
+        for (text, word) in texts.iter().zip(["bounds", "differently", "failed"]) {
+            assert!(text.contains(word), "{text}");
+        }
     }
 }

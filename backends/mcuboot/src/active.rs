@@ -35,3 +35,51 @@ impl Active {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODES: [Mode; 8] = [
+        Mode::SwapMove,
+        Mode::SwapScratch,
+        Mode::SwapOffset,
+        Mode::OverwriteOnly,
+        Mode::DirectXip,
+        Mode::DirectXipRevert,
+        Mode::RamLoad,
+        Mode::RamLoadRevert,
+    ];
+
+    fn stays(state: RunningState, mode: Mode, upgrade: Upgrade) -> bool {
+        Active::new(state, None).stays(&Config::new(mode).upgrade(upgrade))
+    }
+
+    #[test]
+    fn an_image_on_trial_stays_only_where_there_is_no_way_back() {
+        for mode in MODES {
+            let no_way_back = matches!(mode, Mode::OverwriteOnly | Mode::DirectXip | Mode::RamLoad);
+            for upgrade in [Upgrade::Test, Upgrade::Permanent] {
+                assert_eq!(stays(RunningState::Trial, mode, upgrade), no_way_back, "{mode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_programmers_image_stays_but_where_a_trial_of_another_would_erase_it() {
+        for mode in MODES {
+            let erased = matches!(mode, Mode::DirectXipRevert | Mode::RamLoadRevert);
+            assert_eq!(stays(RunningState::Factory, mode, Upgrade::Test), !erased, "{mode:?}");
+            assert!(stays(RunningState::Factory, mode, Upgrade::Permanent), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_settled_stays() {
+        for mode in MODES {
+            for state in [RunningState::Confirmed, RunningState::Reverted, RunningState::Unknown] {
+                assert!(stays(state, mode, Upgrade::Test), "{mode:?} {state:?}");
+            }
+        }
+    }
+}

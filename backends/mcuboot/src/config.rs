@@ -279,3 +279,39 @@ impl HashKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_chooses_reads_trailers_and_goes_back_as_mcuboots_does() {
+        // Mode: chooses by version, reads trailers, goes back to the image before.
+        for (mode, wanted) in [
+            (Mode::SwapMove, [false, true, true]),
+            (Mode::SwapScratch, [false, true, true]),
+            (Mode::SwapOffset, [false, true, true]),
+            (Mode::OverwriteOnly, [false, true, false]),
+            (Mode::DirectXip, [true, false, false]),
+            (Mode::DirectXipRevert, [true, true, true]),
+            (Mode::RamLoad, [true, false, false]),
+            (Mode::RamLoadRevert, [true, true, true]),
+            (Mode::SingleSlot, [false, false, false]),
+        ] {
+            assert_eq!([mode.chooses(), mode.has_trailer(), mode.reverts()], wanted, "{mode:?}");
+            assert_eq!(Config::new(mode).mode(), mode);
+        }
+    }
+
+    #[test]
+    fn hashes_and_keys_are_as_long_as_their_names_say() {
+        for (kind, tlv, bits) in
+            [(HashKind::Sha256, 0x10, 256), (HashKind::Sha384, 0x11, 384), (HashKind::Sha512, 0x12, 512)]
+        {
+            assert_eq!((kind.tlv(), kind.bytes() * 8), (tlv, bits), "{kind:?}");
+        }
+        assert_eq!((HashKind::Pure.tlv(), HashKind::Pure.bytes()), (0, 0));
+        assert_eq!([Encryption::Aes128, Encryption::Aes256].map(Encryption::key_len), [16, 32]);
+        assert_eq!([Align::A8, Align::A16, Align::A32].map(Align::bytes), [8, 16, 32]);
+    }
+}

@@ -98,3 +98,72 @@ fn ram_left(header: &Header, slots: &Slots) -> u32 {
     let (start, size) = slots.config.ram;
     if header.load_addr < start { 0 } else { start.saturating_add(size).saturating_sub(header.load_addr) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Flash = dfu_testkit::flash::SimFlash<4, 4096>;
+
+    const VERSION: Version = Version { major: 1, minor: 0, revision: 0, build: 0 };
+
+    fn slots(config: Config) -> Slots {
+        Slots::new::<Flash>(0x10000, config)
+    }
+
+    fn header(flags: u32) -> Header {
+        Header { header_size: 32, image_size: 1000, flags, version: VERSION, ..Header::EMPTY }
+    }
+
+    #[test]
+    fn the_bootloader_s_build_decides_which_flags_it_takes() {
+        let plain = Config::new(Mode::SwapMove);
+        let (aes_128, aes_256) = (plain.encryption(Encryption::Aes128), plain.encryption(Encryption::Aes256));
+        for (config, refused) in [
+            (plain, [true, true, true, true, true, true]),
+            (aes_128, [true, false, true, true, true, true]),
+            (aes_256, [true, true, false, true, true, true]),
+            (plain.compressed(true), [true, true, true, false, false, false]),
+        ] {
+            let flags = [flags::NON_BOOTABLE, flags::ENCRYPTED_AES128, flags::ENCRYPTED_AES256, 0x200, 0x400, 0x800];
+            assert_eq!(flags.map(|flag| Flags::of(&config).refused & flag != 0), refused, "{config:?}");
+            assert_eq!(Flags::of(&config).refused & (flags::RAM_LOAD | flags::ROM_FIXED), 0);
+        }
+    }
+
+    #[test]
+    fn an_image_is_preferred_if_it_could_run_and_is_higher() {
+        let slots = slots(Config::new(Mode::DirectXip));
+        let preferred = |header: Header, running| is_preferred(&header, running, &slots);
+        assert!(preferred(header(0), None));
+        assert!(!preferred(header(0), Some(VERSION)), "the same");
+        let (lower, higher) = (Version { major: 0, ..VERSION }, Version { minor: 1, ..VERSION });
+        assert!(preferred(header(0), Some(lower)) && !preferred(header(0), Some(higher)));
+        assert!(preferred(header(flags::ROM_FIXED), None) && !preferred(header(flags::NON_BOOTABLE), None));
+        let sized = |image_size| Header { image_size, ..header(0) };
+        assert!(preferred(sized(slots.max_image - 32), None) && !preferred(sized(slots.max_image - 31), None));
+    }
+
+    #[test]
+    fn an_image_for_ram_says_so() {
+        let slots = slots(Config::new(Mode::RamLoad));
+        let preferred = |flags| is_preferred(&header(flags), None, &slots);
+        assert!(preferred(flags::RAM_LOAD) && preferred(flags::RAM_LOAD | flags::ROM_FIXED));
+        assert!(!preferred(0) && !preferred(flags::ROM_FIXED));
+    }
+
+    #[test]
+    fn ram_is_left_from_the_load_address_on() {
+        let left = |mode, load_addr| {
+            ram_left(&Header { load_addr, ..header(0) }, &slots(Config::new(mode).ram(0x2000_0000, 0x1000)))
+        };
+        for mode in [Mode::RamLoad, Mode::RamLoadRevert] {
+            for (address, wanted) in
+                [(0x1fff_ffff, 0), (0x2000_0000, 0x1000), (0x2000_0f00, 0x100), (0x2000_1000, 0), (u32::MAX, 0)]
+            {
+                assert_eq!(left(mode, address), wanted, "{address:#x}");
+            }
+        }
+        assert_eq!(left(Mode::DirectXip, 0), u32::MAX);
+    }
+}

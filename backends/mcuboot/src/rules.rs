@@ -199,3 +199,16 @@ const MAX_NEEDS: usize = 4;
 
 /// The longest value that is looked at while the TLVs go by: a hash.
 const LONGEST_VALUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfu_target::digest::SoftSha256;
+
+    #[test]
+    fn where_no_signature_is_asked_for_no_key_and_none_is_right() {
+        let rules = Rules::new(SoftSha256::default());
+        assert!(rules.signed(Unsigned, &[b"a key"]).is_err());
+        assert_eq!(Unsigned.finish(b"a key", &[0; 32], &[]), Err(BadSignature));
+    }
+}

@@ -192,11 +192,13 @@ fn every_image_of_a_kind_is_signed_by_its_key() {
 #[test]
 fn a_scheme_by_reference_is_the_scheme() {
     fn finish<S: Scheme>(mut scheme: S, signed: &Signed) -> Result<(), BadSignature> {
-        assert!(S::PURE && S::accepts(&signed.key) && S::LONGEST == 64 && S::TLV == 0x24);
+        assert!(S::PURE && S::accepts(&signed.key) && !S::accepts(&[]) && S::LONGEST == 64 && S::TLV == 0x24);
         scheme.start(&signed.key, &signed.signature)?;
         scheme.update(&signed.image);
         scheme.finish(&signed.key, &[], &signed.signature)
     }
-    let signed = Signed::named("sig-ed25519-pure", 0x24);
+    let mut signed = Signed::named("sig-ed25519-pure", 0x24);
     assert_eq!(finish(&mut Ed25519Pure::default(), &signed), Ok(()));
+    signed.signature[40] ^= 1;
+    assert_eq!(finish(&mut Ed25519Pure::default(), &signed), Err(BadSignature));
 }

@@ -80,3 +80,75 @@ impl<F: NorFlash, const N: usize> Layout<F, N> {
         Self { windows, flash: PhantomData }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embedded_storage_async::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
+
+    #[derive(Debug)]
+    struct Flash;
+
+    impl ErrorType for Flash {
+        type Error = NorFlashErrorKind;
+    }
+
+    impl ReadNorFlash for Flash {
+        const READ_SIZE: usize = 1;
+
+        async fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Self::Error> {
+            Ok(())
+        }
+
+        fn capacity(&self) -> usize {
+            0
+        }
+    }
+
+    impl NorFlash for Flash {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = 0x1000;
+
+        async fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
+            Ok(())
+        }
+
+        async fn write(&mut self, _: u32, _: &[u8]) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+
+    fn refusal<const N: usize>(windows: [(u32, u32); N]) -> Option<&'static str> {
+        Layout::<Flash, N>::checked(windows).err()
+    }
+
+    #[test]
+    fn a_window_is_made_of_whole_units_below_4_gib() {
+        assert_eq!(refusal([(0x1000, 0x2000)]), None);
+        assert_eq!(refusal([(0x1000, 0)]), Some("a window is empty"));
+        for window in [(0x800, 0x1000), (0x1000, 0x800), (0x1800, 0x800)] {
+            assert_eq!(refusal([window]), Some("a window does not begin and end at an erase unit"), "{window:x?}");
+        }
+        assert_eq!(refusal([(0xffff_e000, 0x1000)]), None);
+        assert_eq!(refusal([(0xffff_e000, 0x3000)]), Some("a window ends beyond 4 GiB"));
+    }
+
+    #[test]
+    fn no_byte_belongs_to_two_windows_in_either_order() {
+        let one = (0x4000, 0x2000);
+        for (other, overlaps) in [
+            ((0x2000, 0x2000), false),
+            ((0x3000, 0x2000), true),
+            ((0x3000, 0x4000), true),
+            ((0x4000, 0x1000), true),
+            ((0x5000, 0x3000), true),
+            ((0x6000, 0x1000), false),
+        ] {
+            let wanted = overlaps.then_some("two windows overlap");
+            let apart = (0x10000, 0x1000);
+            for windows in [[one, apart, other], [other, apart, one], [apart, one, other]] {
+                assert_eq!(refusal(windows), wanted, "{windows:x?}");
+            }
+        }
+    }
+}

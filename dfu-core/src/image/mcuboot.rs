@@ -232,4 +232,38 @@ mod tests {
         assert_eq!(Header::parse(&bytes(0x200, 0, 0)[..31]), Err(HeaderError::TooShort));
         assert_eq!(Header::parse(&[0; 32]), Err(HeaderError::Magic));
     }
+
+    #[test]
+    fn two_of_the_flags_say_that_an_image_is_encrypted() {
+        for bit in 0..32 {
+            let header = Header { flags: 1 << bit, ..Header::EMPTY };
+            assert_eq!(header.is_encrypted(), [2, 3].contains(&bit), "{bit}");
+        }
+        assert!(!Header::EMPTY.is_encrypted());
+    }
+
+    #[test]
+    fn a_version_is_compared_part_by_part_and_the_build_number_where_it_counts() {
+        let parts = [(0, 0, 0), (0, 0, 1), (0, 0, 0xffff), (0, 1, 0), (0, 0xff, 0), (1, 0, 0), (2, 1, 3), (0xff, 0, 0)];
+        let versions = parts.map(|(major, minor, revision)| Version { major, minor, revision, build: 5 });
+        for (i, one) in versions.iter().enumerate() {
+            for (j, other) in versions.iter().enumerate() {
+                let later = Version { build: 6, ..*other };
+                for with_build in [false, true] {
+                    assert_eq!(one.beats(other, with_build), i > j, "{one} {other}");
+                    assert_eq!(one.beats(&later, with_build), i > j, "{one} {later}");
+                    assert_eq!(later.beats(one, with_build), j > i || (with_build && i == j), "{later} {one}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_s_fault_says_which() {
+        let size = HeaderError::HeaderSize(31);
+        let texts = [HeaderError::TooShort, HeaderError::Magic, size, HeaderError::Overflow].map(|it| it.to_string());
+        for (text, word) in texts.iter().zip(["shorter", "magic", "31", "overflow"]) {
+            assert!(text.contains(word), "{text}");
+        }
+    }
 }

@@ -46,11 +46,8 @@ impl<'a> Device<'a> {
     }
 
     pub(super) const fn is_possible(&self) -> bool {
-        self.write > 0
-            && self.erase > 0
-            && self.size > 0
-            && self.erase.is_multiple_of(self.write)
-            && self.size.is_multiple_of(self.erase)
+        // Of zero, only zero is a multiple.
+        self.size > 0 && self.size.is_multiple_of(self.erase) && self.erase.is_multiple_of(self.write)
     }
 }
 

@@ -51,7 +51,7 @@ impl<'a> FlashMap<'a> {
         if area.size == 0 {
             return Some(LayoutError::Empty(area.name));
         }
-        if area.offset > device.size || area.size > device.size.saturating_sub(area.offset) {
+        if area.size > device.size.saturating_sub(area.offset) {
             return Some(LayoutError::BeyondEnd { area: area.name, device: device.name });
         }
         if self.is_whole(area) {

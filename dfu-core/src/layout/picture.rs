@@ -119,8 +119,8 @@ impl Row<'_> {
         self.to.saturating_sub(self.from)
     }
 
-    const fn indent(&self) -> usize {
-        if self.depth < 8 { self.depth.saturating_mul(2) } else { 16 }
+    fn indent(&self) -> usize {
+        self.depth.min(8).saturating_mul(2)
     }
 
     const fn is_whole(&self, device: &Device<'_>) -> bool {

@@ -89,6 +89,21 @@ fn the_compiler_finds_areas_and_makes_windows_of_them() {
 }
 
 #[test]
+fn a_map_tells_a_tool_what_it_was_told() {
+    let [internal, external] = SPANS.devices() else { panic!("two devices") };
+    assert_eq!([internal.name(), external.name()], ["internal", "external"]);
+    assert_eq!((external.size(), external.write_size(), external.erase_size()), (0x80_0000, 1, 0x1_0000));
+    assert_eq!((internal.size(), internal.write_size(), internal.erase_size()), (0x10_0000, 4, 0x1000));
+    let names = ["app", "mcuboot", "mcuboot_pad", "mcuboot_primary"];
+    assert_eq!(SPANS.areas().iter().take(4).map(Area::name).collect::<Vec<_>>(), names);
+    let [.., secondary, tfm, secure] = SPANS.areas() else { panic!("eight areas") };
+    assert_eq!([secondary, tfm, secure].map(Area::device), ["external", "internal", "internal"]);
+    assert_eq!([secondary, tfm, secure].map(Area::offset), [0, 0x1_0200, 0x1_0000]);
+    assert_eq!([secondary, tfm, secure].map(Area::size), [0x7_0000, 0x7e00, 0x8000]);
+    assert_eq!([secondary, tfm, secure].map(Area::is_span), [false, false, true]);
+}
+
+#[test]
 fn no_name_is_there_twice() {
     let twice = [Area::new("a", "internal", 0, 0x1000), Area::new("a", "external", 0, 0x1_0000)];
     assert_eq!(refusal(&twice), LayoutError::SameName("a"));
@@ -174,6 +189,16 @@ fn spans_that_cross_share_areas() {
     };
     assert!(FlashMap::checked(&[INTERNAL], &cross(0x2000)).is_ok());
     assert_eq!(refusal(&cross(0x1000)), LayoutError::Overlap("one", "other"));
+    for not_shared in [
+        Area::new("first", "internal", 0, 0x1000),
+        Area::new("last", "internal", 0x5000, 0x1000),
+        Area::new("apart", "internal", 0x8000, 0x1000),
+        Area::span("inside", "internal", 0x3000, 0x1000),
+    ] {
+        let [one, shared, other] = cross(0x1000);
+        let areas = [one, shared, other, not_shared];
+        assert_eq!(refusal(&areas), LayoutError::Overlap("one", "other"), "{not_shared:?}");
+    }
 }
 
 #[test]
@@ -252,6 +277,12 @@ fn the_compiler_says_it_with_the_same_words() {
 }
 
 #[test]
+#[should_panic = "the map has nothing that is called `nnnnnnnn"]
+fn the_compiler_says_no_more_than_it_has_room_for() {
+    LayoutError::Unknown(&"n".repeat(300)).stop();
+}
+
+#[test]
 fn a_table_has_every_area_and_gap() {
     let table = "\
 name               device    offset      end                size  sectors
@@ -279,6 +310,16 @@ mcuboot_primary        internal  0x00010000  0x00080000      448 KiB      112
 mcuboot_secondary      external  0x00000000  0x00070000      448 KiB        7
 (free)                 external  0x00070000  0x00800000     7744 KiB      121";
     assert_eq!(SPANS.table().to_string(), table);
+}
+
+#[test]
+fn a_span_of_one_area_comes_before_it_in_whatever_order() {
+    let (area, span) = (Area::new("app", "internal", 0, 0x10_0000), Area::span("slot", "internal", 0, 0x10_0000));
+    for areas in [[area, span], [span, area]] {
+        let table = FlashMap::checked(&[INTERNAL], &areas).unwrap().table().to_string();
+        let names: Vec<_> = table.lines().skip(1).map(|line| &line[..6]).collect();
+        assert_eq!(names, ["slot  ", "  app "]);
+    }
 }
 
 #[test]

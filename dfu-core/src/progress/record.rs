@@ -367,9 +367,48 @@ mod tests {
         empty.set_size(None);
         empty.set_state(State::Receiving);
         assert_eq!((empty.head(), empty.size(), empty.digest()), (&[][..], None, None));
+        assert!(std::format!("{whole:?}").contains("tag: 2711790500"));
         for progress in [whole, empty] {
             assert_eq!(Progress::from_bytes(progress.as_bytes()), Some(progress));
         }
+    }
+
+    #[test]
+    fn the_stored_form_is_the_one_of_the_table() {
+        let progress = progress();
+        let bytes = progress.as_bytes();
+        for (at, field) in [
+            (0, &b"DFU1"[..]),
+            (4, &[0x00, 0x20, 0, 0]),
+            (8, &[4, 3, 2, 1]),
+            (12, &[0xa4, 0xa3, 0xa2, 0xa1]),
+            (16, &[4, 7]),
+            (18, &[1, 3]),
+            (20, &[0x44, 0x33, 0x22, 0x11]),
+            (24, b"an image\0"),
+            (56, &[0x5a; 32]),
+            (88, &[0x3d, 0xb8, 0xf3, 0x96, 9, 0]),
+            (152, &[5, 0, 0, 0]),
+        ] {
+            assert_eq!(bytes[at..at + field.len()], *field, "{at}");
+        }
+        assert_eq!(bytes.len(), 156);
+    }
+
+    #[test]
+    fn the_same_image_is_one_of_the_same_name_index_and_target() {
+        let (one, mut later) = (progress(), progress());
+        later.set_offset(0x4000);
+        later.set_size(None);
+        later.set_kind(ImageKind::Mcuboot);
+        later.keep(&[0; 32]);
+        assert!(one.is_of_same(&later));
+        let mut elsewhere = progress();
+        elsewhere.set_identity(0x1122_3345);
+        for other in [progress().indexed(4), elsewhere, Progress::new(ImageId::named("another")).indexed(3)] {
+            assert!(!one.is_of_same(&other), "{other:?}");
+        }
+        assert!(one.has_digest(&Digest([0x5a; 32])) && !one.has_digest(&Digest([0x5b; 32])));
     }
 
     #[test]
@@ -389,6 +428,18 @@ mod tests {
             record[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(sequence(&record, fixed(&record)), None, "bit {bit}");
             record[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn the_crc_is_over_what_stays_and_then_what_changes() {
+        let mut record = sealed(&progress());
+        for len in [FULL, SHORT] {
+            let fixed = fixed(&record);
+            seal(&mut record, len, fixed, 79);
+            let crc = !crc32(!0, &[&record[16..], &record[4..16]].concat());
+            assert_eq!(record[..4], crc.to_le_bytes(), "{len}");
+            assert_eq!(offset(&record), 0x2000, "{len}");
         }
     }
 

@@ -145,3 +145,75 @@ impl<S, E: core::error::Error> core::error::Error for Failed<S, E> {
         self.error.source()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::error::Error as _;
+    use std::format;
+    use std::string::ToString;
+
+    /// A target's error, with a cause.
+    #[derive(Debug, PartialEq)]
+    struct Own(StoreError);
+
+    impl fmt::Display for Own {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the target's own words")
+        }
+    }
+
+    impl core::error::Error for Own {
+        fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    impl Error for Own {
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Busy
+        }
+    }
+
+    const TARGET: SessionError<Own> = SessionError::Target(Own(StoreError::Other));
+
+    #[test]
+    fn an_error_says_what_happened_and_of_what_kind_that_is() {
+        for (error, kind, words) in [
+            (TARGET, ErrorKind::Busy, &["the target's own words"][..]),
+            (SessionError::Store(StoreError::Mismatch), ErrorKind::Storage, &["record"]),
+            (SessionError::Unknown, ErrorKind::Refused, &["known kind"]),
+            (SessionError::NotTaken(ImageKind::Mcuboot), ErrorKind::Refused, &["MCUboot image"]),
+            (SessionError::WrongSize { wanted: 901, offered: 902 }, ErrorKind::Refused, &["901", "902"]),
+            (SessionError::NotAssured, ErrorKind::Refused, &["digest"]),
+            (SessionError::TooLong { size: 903 }, ErrorKind::Corrupt, &["903"]),
+            (SessionError::Incomplete { have: 904, size: 905 }, ErrorKind::Corrupt, &["904", "905"]),
+            (SessionError::Mismatch, ErrorKind::Corrupt, &["digest"]),
+            (SessionError::Gap { wanted: 906, offset: 907 }, ErrorKind::Order, &["906", "907"]),
+            (SessionError::Interrupted, ErrorKind::Order, &["resume"]),
+        ] {
+            let text = error.to_string();
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+            assert_eq!(error.kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_below_is_the_source() {
+        let text = |error: &SessionError<Own>| error.source().map(|source| source.to_string());
+        assert_eq!(text(&TARGET), Some("the target's own words".into()));
+        assert_eq!(text(&SessionError::Store(StoreError::Other)), Some(StoreError::Other.to_string()));
+        assert_eq!(text(&SessionError::Mismatch), None);
+    }
+
+    #[test]
+    fn a_failed_step_keeps_its_error_and_what_it_was_called_on() {
+        let failed = || Failed::new("the session", Own(StoreError::Other));
+        assert_eq!((failed().error(), failed().into_inner()), (&Own(StoreError::Other), "the session"));
+        assert_eq!(failed().into_error(), Own(StoreError::Other));
+        assert_eq!(failed().into_parts(), ("the session", Own(StoreError::Other)));
+        assert_eq!(failed().to_string(), "the target's own words");
+        assert!(format!("{:?}", failed()).contains("Own"));
+        assert_eq!(failed().source().map(|source| source.to_string()), Some(StoreError::Other.to_string()));
+    }
+}

@@ -58,3 +58,21 @@ impl Request {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_what_was_said() {
+        let digest = Digest([7; 32]);
+        let request = Request::of(digest).size(0).index(3).save_every(0);
+        assert_eq!((request.progress.id(), request.digest), (ImageId([7; 32]), Some(digest)));
+        assert_eq!((request.size, request.progress.size(), request.progress.index()), (Some(0), Some(0), 3));
+        assert_eq!(request.save_every, 1, "a step of nothing would never end");
+        assert_eq!([1, 2, 4096].map(|bytes| request.clone().save_every(bytes).save_every), [1, 2, 4096]);
+        let plain = Request::new(ImageId([1; 32]));
+        assert_eq!((plain.size, plain.progress.size(), plain.digest), (None, None, None));
+        assert_eq!((plain.progress.index(), plain.save_every), (0, 4096));
+    }
+}

@@ -71,3 +71,29 @@ impl fmt::Display for NotAssured {
 }
 
 impl core::error::Error for NotAssured {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    const DIGEST: Digest = Digest([7; 32]);
+
+    #[test]
+    fn only_the_digest_that_was_read_makes_a_proof() {
+        let checked = Checked { digest: DIGEST, assurance: Assurance::None };
+        assert_eq!(checked.matches(&DIGEST), Some(Proof::of(DIGEST)));
+        assert_eq!(checked.matches(&DIGEST).unwrap().digest(), &DIGEST);
+        assert_eq!(checked.matches(&Digest([8; 32])), None);
+    }
+
+    #[test]
+    fn an_image_that_nobody_checks_is_not_assured() {
+        let assured = |assurance| Checked { digest: DIGEST, assurance }.assured();
+        assert_eq!(assured(Assurance::None), Err(NotAssured));
+        for assurance in [Assurance::Deferred, Assurance::Hash, Assurance::Signature] {
+            assert_eq!(assured(assurance), Ok(Proof::of(DIGEST)));
+        }
+        assert!(NotAssured.to_string().contains("digest"));
+    }
+}

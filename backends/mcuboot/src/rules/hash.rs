@@ -68,3 +68,29 @@ wide! {
     Sha384: "SHA-384";
     Sha512: "SHA-512";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfu_target::digest::SoftSha256;
+
+    /// The first bytes of the hash of `abc`, and what is behind the hash.
+    fn hash<H: ImageHash>(mut engine: H) -> ([u8; 4], bool) {
+        let mut out = [0xee; 64];
+        engine.update(b"leftover");
+        engine.start();
+        engine.update(b"a");
+        engine.update(b"bc");
+        engine.finish(&mut out);
+        let (hash, behind) = out.split_at(H::KIND.bytes());
+        (*hash.first_chunk().unwrap(), behind.iter().all(|byte| *byte == 0xee))
+    }
+
+    #[test]
+    fn a_hash_is_the_standard_one_and_starts_afresh() {
+        // FIPS 180-4's one-block examples.
+        assert_eq!(hash(SoftSha256::default()), ([0xba, 0x78, 0x16, 0xbf], true));
+        assert_eq!(hash(Sha384::default()), ([0xcb, 0x00, 0x75, 0x3f], true));
+        assert_eq!(hash(Sha512::default()), ([0xdd, 0xaf, 0x35, 0xa1], true));
+    }
+}

@@ -34,14 +34,14 @@ impl Slots {
 
         // What the bootloader counts with is the primary slot's word; the longer one decides what is erased.
         let (write, sector) = (flash.write[0], sectors[0]);
-        let longest_write = if flash.write[1] > write { flash.write[1] } else { write };
+        let longest_write = most(write, flash.write[1]);
         let magic_len = align_up(MAGIC_LEN as u32, align);
         let mark_len = magic_len + 3 * align;
         let info = info(&config);
         let trailer = config.max_sectors.saturating_mul(states(mode) * write).saturating_add(info);
         let longest = config.max_sectors.saturating_mul(states(mode) * longest_write).saturating_add(info);
         let (primary, secondary) = (sizes[0], sizes[1]);
-        let smaller = if primary < secondary { primary } else { secondary };
+        let smaller = least(primary, secondary);
         if smaller <= longest {
             return Err(ConfigError::Size);
         }
@@ -57,7 +57,7 @@ impl Slots {
             }
             Mode::SwapScratch => {
                 // The scratch area's own trailer must not reach back beyond the part in the first sector.
-                let larger = if sectors[1] > sector { sectors[1] } else { sector };
+                let larger = most(sector, sectors[1]);
                 let Some(behind) = (smaller - trailer).checked_rem(larger) else { return Err(ConfigError::SectorSize) };
                 let in_first = larger - behind;
                 let needed = info.saturating_add(3 * write);
@@ -69,7 +69,7 @@ impl Slots {
             return Err(ConfigError::Size);
         }
         // The header's magic, in whole words.
-        let held = if mode.chooses() { if flash.write[1] > 4 { flash.write[1] } else { 4 } } else { 0 };
+        let held = if mode.chooses() { most(4, flash.write[1]) } else { 0 };
         let mut identity = 0x4255_434d;
         let parts = [
             primary,
@@ -117,6 +117,10 @@ impl Slots {
 
 const fn least(one: u32, other: u32) -> u32 {
     if one < other { one } else { other }
+}
+
+const fn most(one: u32, other: u32) -> u32 {
+    if one > other { one } else { other }
 }
 
 /// Status words for each sector. Where nothing is swapped MCUboot counts three all the same.
@@ -176,7 +180,7 @@ const fn check_pair(sizes: &[u32; 2], sectors: &[u32; 2], config: &Config) -> Re
     let (primary, secondary) = (sizes[0], sizes[1]);
     let same_sectors = sectors[0] == sectors[1];
     let multiples = sectors[0].is_multiple_of(sectors[1]) || sectors[1].is_multiple_of(sectors[0]);
-    let larger_sector = if sectors[0] > sectors[1] { sectors[0] } else { sectors[1] };
+    let larger_sector = most(sectors[0], sectors[1]);
     let (sectors_fit, sizes_fit) = match config.mode {
         Mode::SwapMove => (same_sectors, primary == secondary || primary == secondary.saturating_add(sectors[0])),
         Mode::SwapOffset => (same_sectors, primary == secondary || secondary == primary.saturating_add(sectors[0])),

@@ -133,6 +133,14 @@ fn table_a7_slots_that_would_never_swap_are_refused() {
     let scratch = |bytes| try_pair([S; 2], 4, SECTOR, Config::new(Mode::SwapScratch).scratch(bytes)).map(|_| ());
     assert_eq!((scratch(SECTOR), scratch(3 * SECTOR)), (Ok(()), Ok(())));
     assert_eq!((scratch(2048), scratch(SECTOR + 512)), (Err(Scratch), Err(Scratch)));
+    assert!(try_pair([S; 2], 4, SECTOR, config.scratch(100)).is_ok(), "there is no scratch area in other modes");
+    for unit in [[SECTOR, 2 * SECTOR], [2 * SECTOR, SECTOR]] {
+        let scratch = |bytes| {
+            let config = Config::new(Mode::SwapScratch).scratch(bytes);
+            Slots::with_geometry([S; 2], Flash { write: [4; 2], unit }, config).map(|_| ())
+        };
+        assert_eq!((scratch(SECTOR), scratch(2 * SECTOR)), (Err(Scratch), Ok(())), "the larger sector counts");
+    }
 }
 
 #[test]
@@ -140,6 +148,11 @@ fn encrypted_images_are_not_run_in_place() {
     for mode in [Mode::DirectXip, Mode::DirectXipRevert] {
         let config = Config::new(mode).encryption(Encryption::Aes128);
         assert_eq!(try_pair([S; 2], 4, SECTOR, config).unwrap_err(), ConfigError::Encryption);
+        assert!(try_pair([S; 2], 4, SECTOR, Config::new(mode)).is_ok());
+    }
+    for mode in [Mode::RamLoad, Mode::RamLoadRevert, Mode::OverwriteOnly] {
+        let config = Config::new(mode).encryption(Encryption::Aes128);
+        assert!(try_pair([S; 2], 4, SECTOR, config).is_ok(), "{mode:?}");
     }
 }
 
@@ -184,5 +197,80 @@ fn a_trailer_longer_than_any_slot_is_refused_not_wrapped() {
             let config = Config::new(mode).encryption(Encryption::Aes128).key_space(bytes);
             assert_eq!(try_pair([S; 2], 4, SECTOR, config).err(), Some(ConfigError::Size), "{mode:?} {bytes:#x}");
         }
+    }
+}
+
+#[test]
+fn a_slot_that_is_all_trailer_holds_no_image() {
+    // 128 sectors of three words of 8 bytes, 48 bytes of fields, two keys of 488 bytes: a sector.
+    let config = Config::new(Mode::OverwriteOnly).encryption(Encryption::Aes128).key_space(488);
+    assert_eq!(try_pair([SECTOR; 2], 8, SECTOR, config).err(), Some(ConfigError::Size));
+    let slots = try_pair([2 * SECTOR; 2], 8, SECTOR, config).unwrap();
+    assert_eq!((slots.trailer(), slots.max_image()), (SECTOR, 2 * SECTOR - 40));
+}
+
+#[test]
+fn the_smallest_sector_has_room_for_the_longest_mark() {
+    let config = Config::new(Mode::SwapMove).max_sectors(1024);
+    assert!(try_pair([S; 2], 4, 128, config).is_ok());
+}
+
+#[test]
+fn the_longer_word_of_two_flashes_decides_what_is_erased_and_the_first_what_fits() {
+    let slots = |write| {
+        let flash = Flash { write, unit: [SECTOR; 2] };
+        Slots::with_geometry([S; 2], flash, Config::new(Mode::SwapScratch)).unwrap()
+    };
+    let [short, long] = [slots([1; 2]), slots([8; 2])];
+    assert_eq!((short.trailer(), long.trailer()), (432, 3120));
+    for (mixed, like) in [(slots([1, 8]), short), (slots([8, 1]), long)] {
+        assert_eq!((mixed.trailer(), mixed.max_image()), (long.trailer(), like.max_image()));
+    }
+}
+
+#[test]
+fn where_the_bootloader_chooses_the_first_word_is_held_back() {
+    for (write, held) in [(1, 4), (4, 4), (8, 8)] {
+        assert_eq!(slots(Align::A8, Mode::DirectXip, write).held, held);
+        assert_eq!(slots(Align::A8, Mode::OverwriteOnly, write).held, 0);
+    }
+}
+
+#[test]
+fn slots_that_differ_in_anything_have_another_identity() {
+    let config = Config::new(Mode::SwapMove);
+    let identity = |size, config| try_pair([size; 2], 4, SECTOR, config).unwrap().identity;
+    let all = [
+        identity(S, config),
+        identity(S + SECTOR, config),
+        identity(S, config.index(1)),
+        identity(S, config.align(Align::A16)),
+        identity(S, config.upgrade(Upgrade::Permanent)),
+        identity(S, config.max_sectors(64)),
+        identity(S, config.sector(2 * SECTOR)),
+        identity(S, Config::new(Mode::SwapScratch)),
+        identity(S, Config::new(Mode::OverwriteOnly)),
+    ];
+    for (i, one) in all.iter().enumerate() {
+        assert!(!all[..i].contains(one), "{i}");
+    }
+    // A step of FNV-1a: the published value for `a`.
+    assert_eq!(mix(0x811c_9dc5, 0x61), 0xe40c_292c);
+}
+
+#[test]
+fn the_mark_is_in_the_last_unit_and_the_trailer_begins_before() {
+    let long = slots(Align::A32, Mode::SwapMove, 32);
+    assert_eq!((long.mark_unit(SECTOR), long.trailer_unit(SECTOR)), (S - SECTOR, S - 4 * SECTOR));
+    let short = slots(Align::A8, Mode::SwapMove, 1);
+    assert_eq!((short.mark_unit(SECTOR), short.trailer_unit(SECTOR)), (S - SECTOR, S - SECTOR));
+}
+
+#[test]
+fn headers_of_before_are_erased_where_they_could_be_taken_for_new_ones() {
+    for (mode, front) in
+        [(Mode::SwapMove, 0), (Mode::SwapOffset, SECTOR), (Mode::DirectXip, SECTOR), (Mode::RamLoad, SECTOR)]
+    {
+        assert_eq!(slots(Align::A8, mode, 4).front(SECTOR), front, "{mode:?}");
     }
 }
