@@ -77,13 +77,13 @@ fn r19_the_counter_moves_only_when_an_image_is_confirmed() {
         let mut running = Running::new(region, device.slots()).unwrap();
         (run(running.state()).unwrap(), run(running.security_counter()).unwrap())
     };
-    let _ = update(&device, &image(2, 5), &mut RamStore::new(), (1, 1), true).unwrap();
+    update(&device, &image(2, 5), &mut RamStore::new(), (1, 1), true).unwrap();
     assert_eq!(counter().1, Some(1), "what waits does not count");
     device.boot();
     assert_eq!(counter(), (RunningState::Trial, Some(5)));
     device.boot();
     assert_eq!(counter(), (RunningState::Reverted, Some(1)), "it was not confirmed: what ran may be offered again");
-    let _ = update(&device, &image(3, 4), &mut RamStore::new(), (1, 1), true).unwrap();
+    update(&device, &image(3, 4), &mut RamStore::new(), (1, 1), true).unwrap();
     device.boot();
     device.confirm().unwrap();
     assert_eq!(counter(), (RunningState::Confirmed, Some(4)));
