@@ -173,6 +173,9 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     }
 
     /// Ends the stream: stores what is left, reads the image back, has the target check it by its own rules.
+    ///
+    /// A refusal here may be the flash's fault: a bit that is stored wrong can read as a reason to refuse. The record
+    /// still promises what is stored: [`abort`](Self::abort) or [`restart`](Self::restart) before the next attempt.
     pub async fn finish(self) -> Result<Staged<'u, T, S>, Failed<Self, SessionError<T::Error>>> {
         match self.0.run(Goal::Finish, &[]).await {
             Ok(()) => Ok(Staged(self.0)),

@@ -13,7 +13,7 @@ pub use job::Job;
 use core::ops::ControlFlow;
 use core::pin::pin;
 
-use dfu_target::{Applied, Begun, DfuTarget, Digest, ProgressStore, Staged, Update};
+use dfu_target::{Applied, Begun, DfuTarget, Digest, ErrorKind, ProgressStore, Staged, Update};
 use embedded_hal_async::delay::DelayNs;
 
 use self::control::Wish;
@@ -62,7 +62,8 @@ pub struct Finished {
 /// job says so: it ran and came back.
 ///
 /// `control` may be held by another task, which pauses, resumes or cancels. Whatever ends it, what is stored stays; the
-/// same job goes on later, also after a reset. A source that hangs is opened anew ([`Job::silence`]), and
+/// same job goes on later, also after a reset. But for what was read back and is not right, be it the file's fault or
+/// the flash's: that is given up, and the next call begins anew. A source that hangs is opened anew ([`Job::silence`]), and
 /// [`Job::deadline`] bounds it all. Both are counted on a clone of `clock`, in tenths of a second.
 ///
 /// Pass `&mut target`: a target by value lies in several of the futures in here, and each move of it takes stack.
@@ -136,7 +137,14 @@ where
         observer(Event::Verifying);
         match session.finish().await {
             Ok(staged) => finish(staged, job, false, observer).await,
-            Err(failed) => Err(FotaError::Session(failed.into_error())),
+            Err(failed) => {
+                let (mut session, error) = failed.into_parts();
+                if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Refused) {
+                    // Who is to blame, the file or the flash, nobody knows: the next call begins anew.
+                    let _ = session.abort().await;
+                }
+                Err(FotaError::Session(error))
+            }
         }
     });
     watch.over(alarm, work).await

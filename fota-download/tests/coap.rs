@@ -83,7 +83,7 @@ fn named() -> Request {
 }
 
 #[test]
-fn a_file_comes_whole_block_by_block() {
+fn r26_a_file_comes_whole_block_by_block() {
     for (len, largest) in [(1, 6), (1_023, 6), (1_024, 6), (1_025, 6), (5_000, 6), (5_000, 4), (700, 0)] {
         for window in [1, 3, 8] {
             let file = image(len.max(4), 1)[..len].to_vec();
@@ -249,7 +249,7 @@ fn an_empty_file_is_empty() {
 }
 
 #[test]
-fn what_goes_wrong_has_a_name() {
+fn r26_what_goes_wrong_has_a_name() {
     let status = |code: u8| Network::new(move |request| request.answer(code));
     for (code, retry) in [
         (0x43, Retry::Never),
@@ -395,7 +395,7 @@ fn strangers_are_sent_away_and_pings_answered() {
 }
 
 #[test]
-fn answers_of_an_earlier_transfer_are_not_taken_for_those_of_this_one() {
+fn r26_answers_of_an_earlier_transfer_are_not_taken_for_those_of_this_one() {
     let (old, new) = (image(3_000, 1), image(3_000, 2));
     let current = Rc::new(Cell::new(1));
     let version = current.clone();
@@ -415,7 +415,7 @@ fn answers_of_an_earlier_transfer_are_not_taken_for_those_of_this_one() {
 }
 
 #[test]
-fn a_file_that_changes_amid_a_transfer_is_never_mixed() {
+fn r26_a_file_that_changes_amid_a_transfer_is_never_mixed() {
     // By ETag, by length, by an ETag that goes or comes.
     for (len, etags) in [(9_000, [&b"a"[..], b"b"]), (9_500, [b"a", b"b"]), (9_000, [b"a", b""]), (9_000, [b"", b"b"])]
     {
@@ -485,7 +485,7 @@ fn counting(file: Vec<u8>, drop_after: usize) -> Network {
 }
 
 #[test]
-fn without_a_name_for_the_version_only_a_digest_goes_on() {
+fn r10_without_a_name_for_the_version_only_a_digest_goes_on() {
     let file = image(20_000, 1);
     let net = counting(file.clone(), 15);
     let (ok, stored, _) = run(&net, SETTINGS, Request::of(Digest([1; 32])));
@@ -499,7 +499,7 @@ fn without_a_name_for_the_version_only_a_digest_goes_on() {
 }
 
 #[test]
-fn a_counter_that_begins_anew_is_not_taken_for_the_same_version() {
+fn r10_a_counter_that_begins_anew_is_not_taken_for_the_same_version() {
     // Two files of the same length under the same number, and a download that was cut within the first block.
     for (etag, goes_on) in [(&b"\x01"[..], false), (b"abc", false), (b"abcd", true)] {
         let version = Rc::new(Cell::new(1));
@@ -523,7 +523,7 @@ fn a_counter_that_begins_anew_is_not_taken_for_the_same_version() {
 }
 
 #[test]
-fn blocks_that_are_lost_doubled_late_and_out_of_order_make_the_file_all_the_same() {
+fn r26_blocks_that_are_lost_doubled_late_and_out_of_order_make_the_file_all_the_same() {
     let file = image(40_000, 1);
     let (mut runs, mut faults) = (0, 0);
     for window in [1, 2, 4, 8] {
@@ -554,7 +554,7 @@ fn blocks_that_are_lost_doubled_late_and_out_of_order_make_the_file_all_the_same
 }
 
 #[test]
-fn truncated_datagrams_and_garbage_cost_time_and_nothing_else() {
+fn r26_truncated_datagrams_and_garbage_cost_time_and_nothing_else() {
     let file = image(20_000, 1);
     for window in [1, 8] {
         for seed in 0..60 {
@@ -599,7 +599,7 @@ fn noise_does_not_keep_a_lost_request_from_being_sent_again() {
 
 /// Random answers, most of which are nearly right.
 #[test]
-fn whatever_comes_nothing_panics_and_no_more_is_given_than_was_announced() {
+fn r26_whatever_comes_nothing_panics_and_no_more_is_given_than_was_announced() {
     let (mut given, mut ended, mut faults) = (0, 0, std::collections::BTreeSet::new());
     for seed in 0..30_000 {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -673,7 +673,7 @@ fn whatever_comes_nothing_panics_and_no_more_is_given_than_was_announced() {
 }
 
 #[test]
-fn a_dropped_future_costs_the_transfer_and_never_the_source() {
+fn r09_a_dropped_future_costs_the_transfer_and_never_the_source() {
     let file = image(6_000, 1);
     let mut drops = 0;
     for window in [1, 4] {
@@ -734,7 +734,7 @@ fn a_dropped_future_costs_the_transfer_and_never_the_source() {
 }
 
 #[test]
-fn a_long_pause_of_the_application_is_not_taken_for_a_loss() {
+fn r26_a_long_pause_of_the_application_is_not_taken_for_a_loss() {
     let file = image(30_000, 1);
     for window in [1, 8] {
         let net = Network::serving(&file, b"v");
@@ -790,7 +790,7 @@ fn a_network_that_is_slow_or_gets_so_is_waited_for() {
 }
 
 #[test]
-fn a_download_over_a_bad_network_of_a_file_that_changes_is_one_of_the_two() {
+fn r26_a_download_over_a_bad_network_of_a_file_that_changes_is_one_of_the_two() {
     let files = [image(20_000, 1), image(20_000, 2)];
     let mut outcomes = [0; 3];
     for seed in 0..300 {
@@ -821,7 +821,7 @@ fn a_download_over_a_bad_network_of_a_file_that_changes_is_one_of_the_two() {
 }
 
 #[test]
-fn the_time_that_the_application_is_away_is_not_the_networks() {
+fn r26_the_time_that_the_application_is_away_is_not_the_networks() {
     let file = image(40_000, 1);
     let (body, mut lost) = (file.clone(), false);
     let net = Network::raw(move |msg, _| {

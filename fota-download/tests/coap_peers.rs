@@ -302,7 +302,7 @@ fn files_and_their_rests_come_from_libcoap() {
 }
 
 #[test]
-fn a_download_survives_loss_at_libcoap() {
+fn r26_a_download_survives_loss_at_libcoap() {
     let Some(server) = Server::libcoap(&["-l", "2%"]) else { return };
     let file = image(102_400, 1);
     server.put("fw", &file);
@@ -316,7 +316,7 @@ fn a_download_survives_loss_at_libcoap() {
 }
 
 #[test]
-fn a_file_that_changes_at_libcoap_is_never_mixed() {
+fn r26_a_file_that_changes_at_libcoap_is_never_mixed() {
     let Some(server) = Server::libcoap(&[]) else { return };
     let files = [image(40_000, 1), image(40_000, 2)];
     for window in [1, 8] {
@@ -361,7 +361,7 @@ fn files_and_their_rests_come_from_aiocoap() {
 }
 
 #[test]
-fn a_file_that_changes_at_aiocoap_is_never_mixed() {
+fn r26_a_file_that_changes_at_aiocoap_is_never_mixed() {
     let Some(server) = Server::aiocoap() else { return };
     let files = [image(40_000, 1), image(40_000, 2)];
     for window in [1, 8] {
@@ -381,7 +381,7 @@ fn a_file_that_changes_at_aiocoap_is_never_mixed() {
 }
 
 #[test]
-fn a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
+fn r26_a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
     let Some(mut server) = Server::aiocoap() else { return };
     let file = image(60_000, 1);
     server.put("fw.bin", &file);
@@ -429,7 +429,7 @@ fn files_and_their_rests_come_from_node_coap() {
 }
 
 #[test]
-fn a_file_that_is_replaced_at_node_coap_is_never_mixed() {
+fn r26_a_file_that_is_replaced_at_node_coap_is_never_mixed() {
     let Some(server) = Server::node() else { return };
     for window in [1, 4, 8] {
         let way = Path::new(&server, window);
@@ -441,7 +441,7 @@ fn a_file_that_is_replaced_at_node_coap_is_never_mixed() {
 }
 
 #[test]
-fn a_file_that_is_replaced_at_aiocoap_is_never_mixed() {
+fn r26_a_file_that_is_replaced_at_aiocoap_is_never_mixed() {
     let Some(server) = Server::aiocoap() else { return };
     for window in [1, 8] {
         let way = Path::new(&server, window);
@@ -451,7 +451,7 @@ fn a_file_that_is_replaced_at_aiocoap_is_never_mixed() {
 }
 
 #[test]
-fn a_file_that_is_replaced_at_libcoap_is_never_mixed() {
+fn r26_a_file_that_is_replaced_at_libcoap_is_never_mixed() {
     let Some(server) = Server::libcoap(&[]) else { return };
     for window in [1, 8] {
         let way = Path::new(&server, window);

@@ -83,7 +83,7 @@ fn named() -> Request {
 }
 
 #[test]
-fn a_file_comes_whole_in_messages_of_any_size() {
+fn r26_a_file_comes_whole_in_messages_of_any_size() {
     for len in [1, 1_023, 1_024, 1_025, 5_000, 8_192, 8_193, 30_000] {
         let file = image(len.max(4), 1)[..len].to_vec();
         for (largest, bert) in [(7, 8), (7, 1), (7, 3), (6, 0), (4, 0), (0, 0)] {
@@ -409,7 +409,7 @@ fn what_is_read_goes_to_the_caller_and_not_through_the_buffer() {
 }
 
 #[test]
-fn what_goes_wrong_has_a_name() {
+fn r26_what_goes_wrong_has_a_name() {
     let status = |code: u8| Server::new(move |request| request.answer(code).with_payload(b"this is why it is so"));
     for (code, retry) in [
         (0x43, Retry::Never),
@@ -602,7 +602,7 @@ fn strangers_messages_are_left_out_and_pings_answered() {
 }
 
 #[test]
-fn answers_in_another_order_are_asked_for_again_one_at_a_time() {
+fn r26_answers_in_another_order_are_asked_for_again_one_at_a_time() {
     let file = image(60_000, 1);
     for window in [2, 3, 8] {
         for seed in 0..100 {
@@ -701,7 +701,7 @@ fn more_is_asked_for_before_the_present_answer_is_through() {
 }
 
 #[test]
-fn a_connection_that_is_cut_anywhere_is_gone_on_with_and_never_mixed() {
+fn r26_a_connection_that_is_cut_anywhere_is_gone_on_with_and_never_mixed() {
     let file = image(5_000, 1);
     let make = || {
         let body = file.clone();
@@ -797,7 +797,7 @@ fn without_room_nothing_is_read() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_nothing_was_asked_for_is_opened_again() {
+fn r26_a_connection_that_was_closed_while_nothing_was_asked_for_is_opened_again() {
     let file = image(30_000, 1);
     for window in [1, 2] {
         let server = Server::serving(&file, b"ver1");
@@ -882,7 +882,7 @@ fn a_released_connection_gives_what_is_due_and_another_one_the_rest() {
 }
 
 #[test]
-fn a_break_amid_a_file_without_a_name_is_not_gone_over() {
+fn r10_a_break_amid_a_file_without_a_name_is_not_gone_over() {
     let file = image(60_000, 1);
     for etag in [&b""[..], b"\x01", b"abc"] {
         for window in [1, 2] {
@@ -933,7 +933,7 @@ fn a_break_amid_a_file_without_a_name_is_not_gone_over() {
 }
 
 #[test]
-fn records_that_are_too_long_are_made_shorter_once() {
+fn r25_records_that_are_too_long_are_made_shorter_once() {
     let file = image(30_000, 1);
     for from in [0, 12_345] {
         let body = file.clone();
@@ -952,7 +952,7 @@ fn records_that_are_too_long_are_made_shorter_once() {
 }
 
 #[test]
-fn a_file_that_changes_amid_a_transfer_is_never_mixed() {
+fn r26_a_file_that_changes_amid_a_transfer_is_never_mixed() {
     for (len, etags) in
         [(29_000, [&b"a"[..], b"b"]), (29_500, [b"a", b"b"]), (29_000, [b"a", b""]), (29_000, [b"", b"b"])]
     {
@@ -1029,7 +1029,7 @@ fn a_changed_file_is_given_from_its_start_by_the_next_open() {
 }
 
 #[test]
-fn short_etags_name_no_version() {
+fn r10_short_etags_name_no_version() {
     for (etag, known) in [(&b"\x01"[..], false), (b"abc", false), (b"abcd", true)] {
         let server = Server::serving(&image(5_000, 1), etag);
         assert_eq!(fetch_from(&server, 0).0.unwrap().tag != 0, known);
@@ -1037,7 +1037,7 @@ fn short_etags_name_no_version() {
 }
 
 #[test]
-fn a_dropped_future_costs_the_transfer_and_never_the_source() {
+fn r09_a_dropped_future_costs_the_transfer_and_never_the_source() {
     let file = image(6_000, 1);
     let mut drops = 0;
     for window in [1, 3] {
@@ -1100,7 +1100,7 @@ fn a_dropped_future_costs_the_transfer_and_never_the_source() {
 
 /// Random answers, most of which are nearly right.
 #[test]
-fn whatever_comes_nothing_panics_and_no_more_is_given_than_was_announced() {
+fn r26_whatever_comes_nothing_panics_and_no_more_is_given_than_was_announced() {
     let (mut given, mut ended, mut faults) = (0, 0, std::collections::BTreeSet::new());
     for seed in 0..30_000 {
         let mut random = fastrand::Rng::with_seed(seed);

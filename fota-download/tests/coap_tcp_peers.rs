@@ -297,7 +297,7 @@ fn files_and_their_rests_come_from_libcoap_block_by_block() {
 }
 
 #[test]
-fn a_file_that_changes_at_libcoap_is_never_mixed() {
+fn r26_a_file_that_changes_at_libcoap_is_never_mixed() {
     let Some(server) = Server::libcoap(&["-X", "8192"]) else { return };
     let files = [image(80_000, 1), image(80_000, 2)];
     for window in [1, 4] {
@@ -347,7 +347,7 @@ fn files_and_their_rests_come_from_aiocoap() {
 }
 
 #[test]
-fn a_file_that_changes_at_aiocoap_is_never_mixed() {
+fn r26_a_file_that_changes_at_aiocoap_is_never_mixed() {
     let Some(server) = Server::aiocoap() else { return };
     let files = [image(40_000, 1), image(40_000, 2)];
     for window in [1, 8] {
@@ -368,7 +368,7 @@ fn a_file_that_changes_at_aiocoap_is_never_mixed() {
 }
 
 #[test]
-fn a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
+fn r26_a_server_that_is_started_again_amid_a_download_is_gone_on_with() {
     let Some(mut server) = Server::aiocoap() else { return };
     let file = image(60_000, 1);
     server.put("fw.bin", &file);

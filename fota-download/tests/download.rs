@@ -69,7 +69,7 @@ fn cut(mut answer: Answer, at: usize, then: Then) -> Answer {
 }
 
 #[test]
-fn a_connection_cut_at_any_byte_costs_that_byte_and_no_more() {
+fn r24_a_connection_cut_at_any_byte_costs_that_byte_and_no_more() {
     let file = image(700, 1);
     let whole = serve("", &file, "\"v1\"").bytes.len();
     let mut cuts = 0;
@@ -94,7 +94,7 @@ fn a_connection_cut_at_any_byte_costs_that_byte_and_no_more() {
 }
 
 #[test]
-fn a_connection_that_never_lives_long_still_gets_the_file_over() {
+fn r24_a_connection_that_never_lives_long_still_gets_the_file_over() {
     let file = image(3_000, 1);
     let body = file.clone();
     let server = Server::new(move |request| cut(serve(request, &body, "\"v1\""), 200, Then::Fail));
@@ -193,7 +193,7 @@ fn an_error_page_amid_a_download_costs_nothing_of_what_came() {
 }
 
 #[test]
-fn a_file_that_changes_starts_over_and_is_never_mixed() {
+fn r24_a_file_that_changes_starts_over_and_is_never_mixed() {
     let files = [image(1_000, 1), image(1_000, 2)];
     for ranges in [true, false] {
         for at in (0..1_050).step_by(13) {
@@ -215,7 +215,7 @@ fn a_file_that_changes_starts_over_and_is_never_mixed() {
 }
 
 #[test]
-fn a_file_that_changed_between_two_sources_starts_over_by_its_tag() {
+fn r10_a_file_that_changed_between_two_sources_starts_over_by_its_tag() {
     // No `If-Range` can help here: the second source has not seen the first version.
     let files = [image(1_000, 1), image(1_000, 2)];
     let [first, second] = [0, 1].map(|nth: usize| {
@@ -237,7 +237,7 @@ fn a_file_that_changed_between_two_sources_starts_over_by_its_tag() {
 }
 
 #[test]
-fn a_file_that_changes_all_the_time_comes_to_an_end() {
+fn r24_a_file_that_changes_all_the_time_comes_to_an_end() {
     let mut nth = 0;
     let server = Server::new(move |request| {
         nth += 1;
@@ -249,7 +249,7 @@ fn a_file_that_changes_all_the_time_comes_to_an_end() {
 }
 
 #[test]
-fn a_server_without_ranges_costs_bytes_but_no_write_twice() {
+fn r24_a_server_without_ranges_costs_bytes_but_no_write_twice() {
     let file = image(1_000, 1);
     let body = file.clone();
     let mut nth = 0;
@@ -272,7 +272,7 @@ fn a_server_without_ranges_costs_bytes_but_no_write_twice() {
 }
 
 #[test]
-fn the_end_of_a_file_of_unknown_length_is_not_guessed() {
+fn r24_the_end_of_a_file_of_unknown_length_is_not_guessed() {
     let file = image(500, 1);
     let answer = [&b"HTTP/1.1 200 OK\r\nETag: \"a\"\r\n\r\n"[..], &file].concat();
     let bytes = answer.clone();
@@ -308,7 +308,7 @@ fn serving_without_length(file: &[u8]) -> Server {
 }
 
 #[test]
-fn a_server_that_gives_the_range_in_parts_is_asked_on_without_a_pause() {
+fn r24_a_server_that_gives_the_range_in_parts_is_asked_on_without_a_pause() {
     let file = image(1_000, 1);
     let body = file.clone();
     let server = Server::new(move |request| {
@@ -461,7 +461,7 @@ fn the_observer_sees_each_step_and_can_end_it() {
 }
 
 #[test]
-fn a_dropped_download_goes_on_where_it_was() {
+fn r09_a_dropped_download_goes_on_where_it_was() {
     let file = image(1_000, 1);
     let mut drops = 0;
     for polls in 0..60 {

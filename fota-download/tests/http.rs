@@ -35,7 +35,7 @@ fn fault(bytes: &str) -> Fault {
 }
 
 #[test]
-fn a_file_comes_whole_however_it_is_cut_into_pieces() {
+fn r24_a_file_comes_whole_however_it_is_cut_into_pieces() {
     let file = image(2_000, 1);
     for piece in [1, 2, 3, 7, 100, 5_000] {
         let body = file.clone();
@@ -54,7 +54,7 @@ fn a_file_comes_whole_however_it_is_cut_into_pieces() {
 }
 
 #[test]
-fn the_rest_is_asked_for_and_only_of_the_version_that_is_known() {
+fn r10_the_rest_is_asked_for_and_only_of_the_version_that_is_known() {
     let file = image(1_000, 1);
     let body = file.clone();
     let mut served = 0;
@@ -81,7 +81,7 @@ fn the_rest_is_asked_for_and_only_of_the_version_that_is_known() {
 }
 
 #[test]
-fn only_what_names_a_version_to_the_byte_is_kept() {
+fn r10_only_what_names_a_version_to_the_byte_is_kept() {
     let date = "Date: Fri, 20 Nov 2026 10:00:00 GMT\r\n";
     let old = "Last-Modified: Thu, 19 Nov 2026 10:00:00 GMT\r\n";
     let new = "Last-Modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n";
@@ -129,7 +129,7 @@ fn an_answer_to_if_range_need_not_repeat_what_was_sent() {
 }
 
 #[test]
-fn a_server_without_ranges_sends_it_all() {
+fn r24_a_server_without_ranges_sends_it_all() {
     let server = text("HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nabcdef");
     let (meta, bytes) = fetch_from(&server, 4);
     assert_eq!(meta, Ok(Meta { size: Some(6), tag: 0, start: 0 }));
@@ -137,7 +137,7 @@ fn a_server_without_ranges_sends_it_all() {
 }
 
 #[test]
-fn a_416_at_the_end_is_the_end_and_elsewhere_a_new_start() {
+fn r24_a_416_at_the_end_is_the_end_and_elsewhere_a_new_start() {
     let end = text("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */6\r\nContent-Length: 3\r\n\r\nno!");
     assert_eq!(fetch_from(&end, 6), (Ok(Meta { size: Some(6), tag: 0, start: 6 }), vec![]));
 
@@ -155,7 +155,7 @@ fn a_416_at_the_end_is_the_end_and_elsewhere_a_new_start() {
 }
 
 #[test]
-fn bad_answers_have_names() {
+fn r24_bad_answers_have_names() {
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "X-Y: z\r\n".repeat(500));
     let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
     for (answer, expected) in [
@@ -223,7 +223,7 @@ fn heads_may_have_any_number_of_fields_and_spaces_around_values() {
 }
 
 #[test]
-fn a_range_must_be_the_one_that_was_asked_for() {
+fn r24_a_range_must_be_the_one_that_was_asked_for() {
     for (range, length, good) in [
         ("bytes 4-5/6", "2", true),
         ("bytes 4-5/*", "2", true),
@@ -251,7 +251,7 @@ fn a_range_must_be_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn redirects_are_followed_up_to_a_limit_and_the_range_goes_with_them() {
+fn r24_redirects_are_followed_up_to_a_limit_and_the_range_goes_with_them() {
     let hop = |location: &str| Answer {
         bytes: format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 2\r\n\r\nno").into(),
         then: Then::Keep,
@@ -371,7 +371,7 @@ fn a_connection_out_of_step_is_not_kept() {
 }
 
 #[test]
-fn chunks_are_put_together_however_they_come() {
+fn r24_chunks_are_put_together_however_they_come() {
     let file = image(2_000, 1);
     let head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nTransfer-Encoding: Chunked\r\n\r\n";
     for size in [1, 16, 300, 301, 2_000] {
@@ -400,7 +400,7 @@ fn chunks_are_put_together_however_they_come() {
 }
 
 #[test]
-fn a_range_in_chunks_is_no_longer_and_no_shorter_than_announced() {
+fn r24_a_range_in_chunks_is_no_longer_and_no_shorter_than_announced() {
     for (body, expected) in [
         ("2\r\ncd\r\n0\r\n\r\n", Some("cd")),
         ("1\r\nc\r\n1\r\nd\r\n0\r\n\r\n", Some("cd")),
@@ -426,7 +426,7 @@ fn a_range_in_chunks_is_no_longer_and_no_shorter_than_announced() {
 }
 
 #[test]
-fn a_read_that_was_dropped_amid_chunks_leaves_nothing_behind() {
+fn r09_a_read_that_was_dropped_amid_chunks_leaves_nothing_behind() {
     let body: String = (0..60).map(|nth| format!("5\r\n{nth:05}\r\n")).collect();
     let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n");
     let whole: String = (0..60).map(|nth| format!("{nth:05}")).collect();
@@ -450,7 +450,7 @@ fn a_read_that_was_dropped_amid_chunks_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_endless_frame_or_body_ends() {
+fn r24_an_endless_frame_or_body_ends() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (start, more) in [("1;", "x"), ("0\r\n", "X: y\r\n"), ("", "0"), ("1\r\na\r\n", "0")] {
         for piece in [1, 64, 5_000] {
@@ -482,7 +482,7 @@ fn interim_answers_are_skipped() {
 }
 
 #[test]
-fn without_a_length_the_size_is_unknown_and_the_connection_ends_it() {
+fn r24_without_a_length_the_size_is_unknown_and_the_connection_ends_it() {
     let (meta, bytes) = fetch_from(&text("HTTP/1.1 200 OK\r\n\r\nabcdef"), 0);
     assert_eq!((meta.unwrap().size, bytes), (None, b"abcdef".to_vec()));
 }
@@ -536,7 +536,7 @@ fn addresses_in_numbers_keep_their_brackets_in_the_request_only() {
 }
 
 #[test]
-fn a_request_that_was_dropped_half_way_takes_its_connection_with_it() {
+fn r09_a_request_that_was_dropped_half_way_takes_its_connection_with_it() {
     let file = image(900, 1);
     for polls in 1..20 {
         let body = file.clone();
@@ -554,7 +554,7 @@ fn a_request_that_was_dropped_half_way_takes_its_connection_with_it() {
 }
 
 #[test]
-fn a_dropped_future_leaves_nothing_that_could_be_mixed_up() {
+fn r09_a_dropped_future_leaves_nothing_that_could_be_mixed_up() {
     let file = image(900, 1);
     for polls in 0..40 {
         let body = file.clone();

@@ -115,7 +115,7 @@ fn files_and_their_rests_come_from_caddy() {
 }
 
 #[test]
-fn a_file_that_is_replaced_at_caddy_is_never_mixed() {
+fn r24_a_file_that_is_replaced_at_caddy_is_never_mixed() {
     let Some((peer, port)) = caddy() else { return };
     let way = Web::new(&peer, port, "app.bin");
     replaced(&way, Names::Version, false, &[1, 20_480, 50_001]);
@@ -134,7 +134,7 @@ fn files_and_their_rests_come_from_lighttpd() {
 }
 
 #[test]
-fn a_file_that_is_replaced_at_lighttpd_is_never_mixed() {
+fn r24_a_file_that_is_replaced_at_lighttpd_is_never_mixed() {
     let Some((peer, port)) = lighttpd("") else { return };
     let way = Web::new(&peer, port, "app.bin");
     replaced(&way, Names::NoVersion, false, &[1, 20_480, 50_001]);
@@ -148,14 +148,14 @@ fn a_file_that_is_replaced_at_lighttpd_is_never_mixed() {
 }
 
 #[test]
-fn files_come_from_a_server_without_ranges() {
+fn r24_files_come_from_a_server_without_ranges() {
     let Some(python) = python() else { return };
     files_and_their_rests(&python, false, true);
     from_its_end(&python, 0);
 }
 
 #[test]
-fn a_file_that_is_replaced_at_a_server_without_ranges_is_never_mixed() {
+fn r24_a_file_that_is_replaced_at_a_server_without_ranges_is_never_mixed() {
     let Some((peer, port)) = python() else { return };
     let way = Web::new(&peer, port, "app.bin");
     replaced(&way, Names::Version, false, &[1, 20_480, 50_001]);
@@ -185,7 +185,7 @@ impl<'p> Way for Fresh<'p> {
 }
 
 #[test]
-fn files_that_are_replaced_within_a_second_are_not_mixed_by_their_date() {
+fn r24_files_that_are_replaced_within_a_second_are_not_mixed_by_their_date() {
     let Some((peer, port)) = python() else { return };
     let way = Fresh(Web::new(&peer, port, "app.bin"), &peer);
     for _ in 0..3 {

@@ -139,7 +139,7 @@ fn files_and_their_rests_come_over_one_connection() {
 }
 
 #[test]
-fn a_file_that_changed_is_sent_from_its_start() {
+fn r24_a_file_that_changed_is_sent_from_its_start() {
     let Some(nginx) = Nginx::start() else { return };
     for path in ["app.bin", "no-etag/app.bin"] {
         let files = [image(20_000, 1), image(21_000, 2)];
@@ -159,7 +159,7 @@ fn a_file_that_changed_is_sent_from_its_start() {
 }
 
 #[test]
-fn a_server_that_has_no_ranges_sends_it_all() {
+fn r24_a_server_that_has_no_ranges_sends_it_all() {
     let Some(nginx) = Nginx::start() else { return };
     let file = image(9_000, 1);
     nginx.put("app.bin", &file);
@@ -169,7 +169,7 @@ fn a_server_that_has_no_ranges_sends_it_all() {
 }
 
 #[test]
-fn redirects_lead_to_the_file_and_the_range_with_them() {
+fn r24_redirects_lead_to_the_file_and_the_range_with_them() {
     let Some(nginx) = Nginx::start() else { return };
     let file = image(9_000, 1);
     nginx.put("app.bin", &file);
@@ -207,7 +207,7 @@ fn fields_go_to_the_first_host_and_no_further() {
 }
 
 #[test]
-fn chunks_are_put_together_and_connections_with_them_are_kept() {
+fn r24_chunks_are_put_together_and_connections_with_them_are_kept() {
     let Some(nginx) = Nginx::start() else { return };
     let file = image(70_000, 1);
     nginx.put("app.bin", &file);
@@ -225,7 +225,7 @@ fn chunks_are_put_together_and_connections_with_them_are_kept() {
 }
 
 #[test]
-fn what_goes_wrong_has_a_name() {
+fn r24_what_goes_wrong_has_a_name() {
     let Some(nginx) = Nginx::start() else { return };
     nginx.put("page.html", b"<html>");
     nginx.put("empty.bin", b"");
@@ -265,7 +265,7 @@ fn numbers(seed: u32, below: usize) -> impl Fn() -> usize + 'static {
 }
 
 #[test]
-fn a_download_survives_connections_that_break_at_any_place() {
+fn r24_a_download_survives_connections_that_break_at_any_place() {
     let Some(nginx) = Nginx::start() else { return };
     let file = image(60_000, 1);
     nginx.put("app.bin", &file);
@@ -280,7 +280,7 @@ fn a_download_survives_connections_that_break_at_any_place() {
 }
 
 #[test]
-fn a_file_that_changes_amid_a_download_is_never_mixed() {
+fn r24_a_file_that_changes_amid_a_download_is_never_mixed() {
     let Some(nginx) = Nginx::start() else { return };
     let files = [image(30_000, 1), image(30_000, 2)];
     for (path, at) in [("app.bin", 100), ("app.bin", 15_000), ("app.bin", 29_000), ("plain/app.bin", 20_000)] {
@@ -319,7 +319,7 @@ fn a_file_that_is_not_there_ends_a_download_at_once() {
 }
 
 #[test]
-fn a_file_is_never_put_together_from_two_versions() {
+fn r24_a_file_is_never_put_together_from_two_versions() {
     let Some(nginx) = Nginx::start() else { return };
     for (path, names) in [
         ("app.bin", Names::Version),

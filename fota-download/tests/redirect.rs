@@ -34,7 +34,7 @@ fn path(request: &str) -> &str {
 }
 
 #[test]
-fn references_of_all_kinds_lead_where_they_should() {
+fn r24_references_of_all_kinds_lead_where_they_should() {
     for (location, host, port, to) in [
         ("http://b.example", "b.example", 80, "/"),
         ("http://b.example/a/../b/./c//../d", "b.example", 80, "/b/c/d"),
@@ -223,7 +223,7 @@ fn an_address_that_expired_is_asked_for_again_once() {
 }
 
 #[test]
-fn an_address_that_goes_on_to_lead_elsewhere_does_so_within_the_limit() {
+fn r24_an_address_that_goes_on_to_lead_elsewhere_does_so_within_the_limit() {
     let mut nth = 0;
     let server = Server::new(move |request| {
         nth += 1;

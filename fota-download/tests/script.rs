@@ -149,7 +149,7 @@ const SCRIPTS: [(&str, bool, Script); 20] = [
 ];
 
 #[test]
-fn the_file_is_right_or_there_is_an_error() {
+fn r24_the_file_is_right_or_there_is_an_error() {
     let file = image(SIZE, 1);
     for (name, comes, script) in SCRIPTS {
         for (url, piece) in [
@@ -181,7 +181,7 @@ fn the_file_is_right_or_there_is_an_error() {
 }
 
 #[test]
-fn each_has_its_name() {
+fn r24_each_has_its_name() {
     let named = |name: &str| {
         let (_, _, script) = SCRIPTS.iter().find(|(known, ..)| *known == name).unwrap();
         run(*script, "http://fw.example/app.bin", 5_000, 400, Then::Fail, None).0.unwrap_err()

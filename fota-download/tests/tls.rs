@@ -121,7 +121,7 @@ fn what_is_wrong_with_tls_is_told_from_what_is_wrong_with_the_network() {
 }
 
 #[test]
-fn without_a_limit_all_of_it_is_asked_for_at_once() {
+fn r25_without_a_limit_all_of_it_is_asked_for_at_once() {
     let file = image(9_000, 1);
     for url in [URL, "http://fw.example/app.bin"] {
         let server = serving(&file, 0);
@@ -136,7 +136,7 @@ fn without_a_limit_all_of_it_is_asked_for_at_once() {
 }
 
 #[test]
-fn a_limit_is_found_and_kept_to_and_nothing_is_lost() {
+fn r25_a_limit_is_found_and_kept_to_and_nothing_is_lost() {
     let file = image(40_000, 1);
     for (limit, longer) in
         [(NRF91, 0), (NRF91, 300), (NRF91, 800), (NRF91, 1_500), (1_500, 0), (1_024, 200), (600, 100)]
@@ -160,7 +160,7 @@ fn a_limit_is_found_and_kept_to_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_limit_that_is_known_costs_no_connection() {
+fn r25_a_limit_that_is_known_costs_no_connection() {
     let file = image(40_000, 1);
     for (limit, longer) in [(NRF91, 0), (NRF91, 500), (1_024, 100), (512, 0), (16_000, 1_000)] {
         let server = serving(&file, longer);
@@ -176,7 +176,7 @@ fn a_limit_that_is_known_costs_no_connection() {
 }
 
 #[test]
-fn a_limit_that_shows_amid_a_body_costs_a_pause_and_no_byte() {
+fn r25_a_limit_that_shows_amid_a_body_costs_a_pause_and_no_byte() {
     // The head comes by itself, and so does each stretch of 4,000 bytes, if that much was asked for.
     let file = image(20_000, 1);
     let body = file.clone();
@@ -199,7 +199,7 @@ fn a_limit_that_shows_amid_a_body_costs_a_pause_and_no_byte() {
 }
 
 #[test]
-fn a_server_that_gives_more_than_was_asked_for_is_served_or_named() {
+fn r25_a_server_that_gives_more_than_was_asked_for_is_served_or_named() {
     let file = image(9_000, 1);
     // Without ranges, but in short records: they all can be received.
     let body = file.clone();
@@ -245,7 +245,7 @@ fn a_server_that_gives_more_than_was_asked_for_is_served_or_named() {
 }
 
 #[test]
-fn a_limit_that_makes_no_sense_is_the_least_that_tls_has() {
+fn r25_a_limit_that_makes_no_sense_is_the_least_that_tls_has() {
     let file = image(9_000, 1);
     for limit in [0, 1, 511] {
         let server = serving(&file, 0);
@@ -264,7 +264,7 @@ fn a_record_that_is_too_long_without_tls_is_an_error_of_the_connector() {
 }
 
 #[test]
-fn a_file_that_changes_between_stretches_starts_over() {
+fn r25_a_file_that_changes_between_stretches_starts_over() {
     let files = [image(9_000, 1), image(9_000, 2)];
     let served = files.clone();
     let mut nth = 0;

@@ -41,7 +41,7 @@ fn what_the_target_holds_of_something_else_stays() {
 }
 
 #[test]
-fn what_was_stored_is_gone_with_its_progress() {
+fn r13_what_was_stored_is_gone_with_its_progress() {
     let image = ImageBuilder::new().payload(9000).build();
     let device = device();
     let mut shared = device.share();
@@ -58,7 +58,7 @@ fn what_was_stored_is_gone_with_its_progress() {
 }
 
 #[test]
-fn a_request_to_swap_is_withdrawn() {
+fn r22_a_request_to_swap_is_withdrawn() {
     let image = ImageBuilder::new().payload(9000).build();
     let device = device();
     let mut shared = device.share();
@@ -76,7 +76,7 @@ fn a_request_to_swap_is_withdrawn() {
 }
 
 #[test]
-fn an_abort_that_failed_is_repeated_to_its_end() {
+fn r20_an_abort_that_failed_is_repeated_to_its_end() {
     let image = ImageBuilder::new().payload(9000).build();
     let device = device();
     let mut shared = device.share();

@@ -35,13 +35,13 @@ fn sizes() -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn pieces_of_any_size_arrive_bit_for_bit() {
+fn r12_pieces_of_any_size_arrive_bit_for_bit() {
     feed::<4, 1024, 4>(Board::new(Mode::SwapMove, 10 * 1024).sectors(10), sizes());
     feed::<4, 1024, 4>(Board::new(Mode::SwapScratch, 6 * 1024).sectors(10), sizes());
 }
 
 #[test]
-fn pieces_of_any_size_arrive_in_words_of_any_size() {
+fn r12_pieces_of_any_size_arrive_in_words_of_any_size() {
     fn feed_all<const W: usize>(align: Align) {
         feed::<W, 1024, 1>(Board::new(Mode::SwapScratch, 5 * 1024).align(align).sectors(6), sizes().step_by(3));
     }
@@ -57,7 +57,7 @@ fn pieces_of_any_size_arrive_in_words_of_any_size() {
 }
 
 #[test]
-fn progress_may_be_stored_as_often_as_one_likes() {
+fn r12_progress_may_be_stored_as_often_as_one_likes() {
     let device = Device::<4, 1024, 4>::new(Board::new(Mode::SwapMove, 10 * 1024).sectors(10));
     let new = image(&device);
     device.install(&ImageBuilder::new().build());
@@ -71,7 +71,7 @@ fn progress_may_be_stored_as_often_as_one_likes() {
 }
 
 #[test]
-fn random_splits_with_restarts_and_resets_arrive_bit_for_bit() {
+fn r12_random_splits_with_restarts_and_resets_arrive_bit_for_bit() {
     let device = Device::<4, 1024, 4>::new(Board::new(Mode::SwapMove, 10 * 1024).sectors(10));
     let new = image(&device);
     device.install(&ImageBuilder::new().build());

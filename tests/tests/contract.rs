@@ -27,7 +27,7 @@ fn target<const W: usize, const E: usize, const R: usize>(
 const MOVE: Board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10);
 
 #[test]
-fn an_mcuboot_target_keeps_the_contract_in_each_geometry() {
+fn r05_an_mcuboot_target_keeps_the_contract_in_each_geometry() {
     contract(&FlashRig::new(MOVE, target::<4, 1024, 4>));
     contract(&FlashRig::new(MOVE.sectors(20).upgrade(Upgrade::Permanent), target::<1, 512, 1>));
     contract(&FlashRig::new(MOVE.align(Align::A16), target::<16, 1024, 1>));
@@ -38,7 +38,7 @@ fn an_mcuboot_target_keeps_the_contract_in_each_geometry() {
 }
 
 #[test]
-fn an_mcuboot_target_keeps_the_contract_in_each_mode() {
+fn r18_an_mcuboot_target_keeps_the_contract_in_each_mode() {
     let scratch = Board::new(Mode::SwapScratch, 6 * 1024).sectors(8);
     contract(&FlashRig::new(scratch, target::<4, 1024, 4>));
     contract(&FlashRig::new(scratch.upgrade(Upgrade::Permanent).align(Align::A32), target::<8, 1024, 1>));

@@ -147,13 +147,13 @@ fn sweep<const W: usize, const E: usize, const R: usize>(board: Board, chunk: us
 }
 
 #[test]
-fn a_future_dropped_anywhere_costs_a_sector_at_the_most() {
+fn r09_a_future_dropped_anywhere_costs_a_sector_at_the_most() {
     sweep::<4, 1024, 4>(Board::new(Mode::SwapMove, 8 * 1024).sectors(8), 500);
     sweep::<1, 512, 1>(Board::new(Mode::SwapMove, 8 * 512).sectors(8).upgrade(Upgrade::Permanent), 300);
 }
 
 #[test]
-fn a_future_dropped_anywhere_does_no_harm_where_the_trailer_shares_the_last_sector() {
+fn r09_a_future_dropped_anywhere_does_no_harm_where_the_trailer_shares_the_last_sector() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let board = Board::new(Mode::SwapScratch, 4 * 2048).sectors(8).align(Align::A16).upgrade(upgrade);
         sweep::<8, 2048, 1>(board, 700);

@@ -93,31 +93,31 @@ fn each_geometry(fault: Fault) -> usize {
 }
 
 #[test]
-fn an_operation_that_fails_is_done_again() {
+fn r04_an_operation_that_fails_is_done_again() {
     for fault in [Fault::Failed, Fault::FailedRead, Fault::FailedWrite, Fault::FailedErase] {
         assert!(each_geometry(fault) > 10, "{fault:?} went unnoticed");
     }
 }
 
 #[test]
-fn a_write_that_did_not_happen_is_found_out() {
+fn r04_a_write_that_did_not_happen_is_found_out() {
     for fault in [Fault::SilentWrite, Fault::WeakWrite] {
         assert!(each_geometry(fault) > 10, "{fault:?} went unnoticed");
     }
 }
 
 #[test]
-fn an_erase_that_did_not_happen_is_found_out() {
+fn r04_an_erase_that_did_not_happen_is_found_out() {
     assert!(each_geometry(Fault::SilentErase) > 2);
 }
 
 #[test]
-fn a_bit_that_is_read_wrong_is_found_out() {
+fn r04_a_bit_that_is_read_wrong_is_found_out() {
     assert!(each_geometry(Fault::FlippedRead) > 2);
 }
 
 #[test]
-fn a_device_whose_update_failed_runs_what_it_ran() {
+fn r21_a_device_whose_update_failed_runs_what_it_ran() {
     let device = Device::<4, 1024>::new(Board::new(Mode::SwapMove, 8 * 1024).sectors(8));
     let (old, new) = (ImageBuilder::new().build(), ImageBuilder::new().version(2, 0, 0, 0).payload(3000).build());
     device.install(&old);

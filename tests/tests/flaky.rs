@@ -52,7 +52,7 @@ fn stored(device: &Device<4, ERASE>, image: &[u8]) -> bool {
 }
 
 #[test]
-fn a_power_cut_costs_at_most_an_erase_unit_and_a_chunk() {
+fn r11_a_power_cut_costs_at_most_an_erase_unit_and_a_chunk() {
     for two in [false, true] {
         let image = ImageBuilder::new().total_size(60_007).build();
         let request = || Request::of(Digest(image.digest()));
@@ -77,7 +77,7 @@ fn a_power_cut_costs_at_most_an_erase_unit_and_a_chunk() {
 }
 
 #[test]
-fn connections_that_break_cost_no_byte_twice() {
+fn r24_connections_that_break_cost_no_byte_twice() {
     for two in [false, true] {
         let image = ImageBuilder::new().total_size(40_001).build();
         for seed in 0..50 {
@@ -91,7 +91,7 @@ fn connections_that_break_cost_no_byte_twice() {
 }
 
 #[test]
-fn a_file_that_changes_is_never_put_together_from_two() {
+fn r10_a_file_that_changes_is_never_put_together_from_two() {
     for two in [false, true] {
         let old = ImageBuilder::new().seed(1).total_size(40_000).build();
         let new = ImageBuilder::new().seed(2).version(2, 0, 0, 0).total_size(40_000).build();
@@ -116,7 +116,7 @@ fn a_file_that_changes_is_never_put_together_from_two() {
 }
 
 #[test]
-fn a_server_without_ranges_gives_the_file_from_its_start_and_nothing_is_written_twice() {
+fn r24_a_server_without_ranges_gives_the_file_from_its_start_and_nothing_is_written_twice() {
     for two in [false, true] {
         let image = ImageBuilder::new().total_size(30_000).build();
         let device = Device::<4, ERASE>::new(Board::new(Mode::SwapMove, 20 * ERASE as u32));
@@ -135,7 +135,7 @@ fn a_server_without_ranges_gives_the_file_from_its_start_and_nothing_is_written_
 }
 
 #[test]
-fn without_a_digest_and_without_a_tag_nothing_is_resumed() {
+fn r10_without_a_digest_and_without_a_tag_nothing_is_resumed() {
     for two in [false, true] {
         let image = ImageBuilder::new().total_size(30_000).build();
         let device = Device::<4, ERASE>::new(Board::new(Mode::SwapMove, 20 * ERASE as u32));

@@ -55,7 +55,7 @@ fn call_by(
 }
 
 #[test]
-fn an_update_goes_from_its_first_byte_to_the_request_through_breaks_and_cuts() {
+fn r21_an_update_goes_from_its_first_byte_to_the_request_through_breaks_and_cuts() {
     let image = image();
     let job = Job::of(sha256(&image)).kind(ImageKind::Mcuboot).max_size(9000);
     for point in (0..4000).step_by(53) {
@@ -79,7 +79,7 @@ fn an_update_goes_from_its_first_byte_to_the_request_through_breaks_and_cuts() {
 }
 
 #[test]
-fn it_is_told_step_by_step() {
+fn r21_it_is_told_step_by_step() {
     let (image, device) = (image(), device());
     let mut events = Vec::new();
     let mut source = FlakySource::new(&image).breaks_after(5000..=5000);
@@ -101,7 +101,7 @@ fn it_is_told_step_by_step() {
 }
 
 #[test]
-fn an_image_that_came_back_is_not_applied_for_ever() {
+fn r23_an_image_that_came_back_is_not_applied_for_ever() {
     let (image, device) = (image(), device());
     let job = Job::new(ImageId::named("the same job at each boot"));
     let _ = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap();
@@ -115,7 +115,7 @@ fn an_image_that_came_back_is_not_applied_for_ever() {
 }
 
 #[test]
-fn what_the_job_does_not_want_is_refused_and_stored_nowhere() {
+fn r17_what_the_job_does_not_want_is_refused_and_stored_nowhere() {
     let image = image();
     for (job, part) in [
         (Job::of(sha256(&image)).kind(ImageKind::ModemDelta), "an MCUboot image"),

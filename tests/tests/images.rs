@@ -52,7 +52,7 @@ fn refusal(fixture: &Fixture) -> Option<(Refused, Refusal)> {
 }
 
 #[test]
-fn each_image_is_taken_and_checked_or_refused_for_its_reason() {
+fn r17_each_image_is_taken_and_checked_or_refused_for_its_reason() {
     let mut counts = [0; 2];
     for fixture in images() {
         let (name, device) = (fixture.name(), device(&fixture));

@@ -71,7 +71,7 @@ fn fill<const W: usize, const E: usize, const R: usize, const N: usize>(erased: 
 }
 
 #[test]
-fn records_come_back_for_every_word_size() {
+fn r05_records_come_back_for_every_word_size() {
     for erased in [0xff, 0x00] {
         fill::<1, 512, 1, 164>(erased);
         fill::<2, 512, 2, 164>(erased);
@@ -142,7 +142,7 @@ fn cut<const W: usize, const E: usize, const R: usize, const N: usize>(erased: u
 }
 
 #[test]
-fn a_cut_in_a_save_leaves_the_record_of_before_or_the_new_one() {
+fn r02_a_cut_in_a_save_leaves_the_record_of_before_or_the_new_one() {
     let points = [
         cut::<1, 512, 1, 164>(0xff),
         cut::<4, 512, 4, 192>(0xff),
@@ -157,7 +157,7 @@ fn a_cut_in_a_save_leaves_the_record_of_before_or_the_new_one() {
 }
 
 #[test]
-fn a_dropped_save_leaves_the_record_of_before_or_the_new_one_and_the_next_one_works() {
+fn r09_a_dropped_save_leaves_the_record_of_before_or_the_new_one_and_the_next_one_works() {
     for (before, after) in [(true, false), (false, true)] {
         let bench = Bench::<4, 512, 4>::new(0xff);
         bench.0.sim().set_yields(before, after);
@@ -185,7 +185,7 @@ fn a_dropped_save_leaves_the_record_of_before_or_the_new_one_and_the_next_one_wo
 }
 
 #[test]
-fn an_update_without_interruption_erases_next_to_nothing() {
+fn r08_an_update_without_interruption_erases_next_to_nothing() {
     let bench = Bench::<4, 4096, 4>::new(0xff);
     bench.with::<192, _>(|log| {
         assert_eq!(run(log.load()), None);
@@ -200,7 +200,7 @@ fn an_update_without_interruption_erases_next_to_nothing() {
 }
 
 #[test]
-fn any_garbage_is_no_record() {
+fn r20_any_garbage_is_no_record() {
     let mut rng = fastrand::Rng::with_seed(5);
     let bench = Bench::<4, 512, 4>::new(0xff);
     bench.with::<192, _>(|log| (0..5).for_each(|n| run(log.save(&record(n))).unwrap()));
@@ -232,7 +232,7 @@ fn any_garbage_is_no_record() {
 }
 
 #[test]
-fn a_flash_that_fails_or_lies_makes_a_save_an_error() {
+fn r04_a_flash_that_fails_or_lies_makes_a_save_an_error() {
     for fault in [Fault::FailedWrite, Fault::FailedErase, Fault::FailedRead, Fault::SilentWrite, Fault::WeakWrite] {
         let bench = Bench::<4, 512, 4>::new(0xff);
         bench.with::<192, _>(|log| {
@@ -256,7 +256,7 @@ fn a_flash_that_fails_or_lies_makes_a_save_an_error() {
 }
 
 #[test]
-fn a_flash_that_cannot_be_read_holds_no_record() {
+fn r20_a_flash_that_cannot_be_read_holds_no_record() {
     let bench = Bench::<4, 512, 4>::new(0xff);
     bench.with::<192, _>(|log| run(log.save(&record(1))).unwrap());
     bench.with::<192, _>(|log| {

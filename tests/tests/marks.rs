@@ -153,7 +153,7 @@ fn a_mark_asks_for_what_the_table_says_of_it_alone() {
 }
 
 #[test]
-fn an_image_on_trial_is_one_that_the_next_boot_takes_back() {
+fn r22_an_image_on_trial_is_one_that_the_next_boot_takes_back() {
     for (mode, model) in SWAPS {
         for (slots, bootloader) in builds(mode, model) {
             for fields in all() {
@@ -167,7 +167,7 @@ fn an_image_on_trial_is_one_that_the_next_boot_takes_back() {
 }
 
 #[test]
-fn every_byte_of_a_flag_and_of_the_magic_counts_as_the_model_has_it() {
+fn r02_every_byte_of_a_flag_and_of_the_magic_counts_as_the_model_has_it() {
     for (slots, bootloader) in builds(Mode::SwapMove, boot::Mode::Move) {
         let good = slot(&bootloader, [Set, Unset, Unset]);
         let trailer = bootloader.trailer(good.len());

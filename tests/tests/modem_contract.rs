@@ -69,7 +69,7 @@ impl Rig for DeltaRig {
 }
 
 #[test]
-fn the_modem_keeps_the_contract_for_deltas() {
+fn r18_the_modem_keeps_the_contract_for_deltas() {
     contract(&DeltaRig::new(Settings::new().area(16 * 1024), 6000));
     // A whole number of blocks; a slow erase; little room for one write.
     contract(&DeltaRig::new(Settings::new().area(8192).erase(Wait::Millis(20_000), Wait::Forever), 64 * 100 - 116));
@@ -147,7 +147,7 @@ impl<const W: usize, const E: usize, const R: usize> Rig for FullRig<W, E, R> {
 }
 
 #[test]
-fn staging_keeps_the_contract_for_full_updates() {
+fn r05_staging_keeps_the_contract_for_full_updates() {
     let file = FullFile::small(uuid(2)).loader(1500).ranges(&[(0x6000, 3000), (0x5_0000, 700)]);
     contract(&FullRig::<4, 1024, 1>::new(&file));
     contract(&FullRig::<1, 4096, 1>::new(&file));

@@ -27,7 +27,7 @@ fn receiving<'u, T: DfuTarget, S: ProgressStore>(update: &'u mut Update<T, S>) -
 }
 
 #[test]
-fn small_pieces_are_written_a_buffer_at_a_time() {
+fn r12_small_pieces_are_written_a_buffer_at_a_time() {
     let (device, image) = device();
     let release = Release::new(&image);
     let mut shared = device.share();
@@ -56,7 +56,7 @@ fn small_pieces_are_written_a_buffer_at_a_time() {
 }
 
 #[test]
-fn what_is_only_in_ram_never_counts() {
+fn r11_what_is_only_in_ram_never_counts() {
     let (device, image) = device();
     device.chip().sim().checkpoint();
     for (size, save_every) in (1..=40).map(|size| (size, 1024)).chain([(13, 100), (64, 4096), (255, 2048), (256, 512)])
@@ -83,7 +83,7 @@ fn what_is_only_in_ram_never_counts() {
 }
 
 #[test]
-fn after_a_failed_or_dropped_call_small_pieces_wait_too() {
+fn r09_after_a_failed_or_dropped_call_small_pieces_wait_too() {
     let (device, image) = device();
     let mut shared = device.share();
     let (_, target, log) = device.open(&mut shared);
@@ -110,7 +110,7 @@ fn after_a_failed_or_dropped_call_small_pieces_wait_too() {
 }
 
 #[test]
-fn a_size_that_is_known_late_bounds_small_pieces_too() {
+fn r16_a_size_that_is_known_late_bounds_small_pieces_too() {
     let (device, image) = device();
     let mut shared = device.share();
     let (_, target, log) = device.open(&mut shared);

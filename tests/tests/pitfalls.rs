@@ -154,7 +154,7 @@ fn pitfall_5_odd_lengths_are_padded_with_erased_bytes_and_the_mark_is_whole_bloc
 }
 
 #[test]
-fn pitfall_6_the_largest_image_is_taken_and_one_byte_more_is_not() {
+fn r16_pitfall_6_the_largest_image_is_taken_and_one_byte_more_is_not() {
     for mode in MODES {
         for align in [Align::A8, Align::A16, Align::A32] {
             let board = board(mode).align(align);
@@ -179,7 +179,7 @@ fn pitfall_6_the_largest_image_is_taken_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn pitfall_7_a_bad_magic_stops_nothing() {
+fn r20_pitfall_7_a_bad_magic_stops_nothing() {
     for mode in MODES {
         for (bytes, place) in
             [(&[0; 16][..], MAGIC_AT), (&[0x5a; 16], MAGIC_AT), (&MAGIC[..7], MAGIC_AT), (&[0; 900], 900)]
@@ -202,7 +202,7 @@ fn pitfall_7_a_bad_magic_stops_nothing() {
 }
 
 #[test]
-fn pitfall_8_the_way_back_is_not_erased_where_unconfirmed_images_are() {
+fn r22_pitfall_8_the_way_back_is_not_erased_where_unconfirmed_images_are() {
     for mode in [Mode::DirectXipRevert, Mode::RamLoadRevert] {
         let board = board(mode);
         let device = device(board);
@@ -235,7 +235,7 @@ fn pitfall_8_the_way_back_is_not_erased_where_unconfirmed_images_are() {
 }
 
 #[test]
-fn pitfall_9_to_confirm_what_was_never_tested_writes_nothing() {
+fn r22_pitfall_9_to_confirm_what_was_never_tested_writes_nothing() {
     for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly, Mode::DirectXip] {
         let device = device(board(mode));
         let points = device.chip().sim().points();
@@ -251,7 +251,7 @@ fn pitfall_9_to_confirm_what_was_never_tested_writes_nothing() {
 }
 
 #[test]
-fn pitfall_10_a_torn_copy_done_is_told_from_a_trial() {
+fn r02_pitfall_10_a_torn_copy_done_is_told_from_a_trial() {
     let board = board(Mode::SwapMove);
     let device = device(board);
     update(&device, &image(board, 2)).unwrap();
@@ -267,7 +267,7 @@ fn pitfall_10_a_torn_copy_done_is_told_from_a_trial() {
 }
 
 #[test]
-fn pitfall_11_the_other_slot_is_left_alone_on_trial_and_while_a_swap_is_pending() {
+fn r22_pitfall_11_the_other_slot_is_left_alone_on_trial_and_while_a_swap_is_pending() {
     for mode in MODES {
         for upgrade in [Upgrade::Test, Upgrade::Permanent] {
             let board = board(mode).upgrade(upgrade);
@@ -300,7 +300,7 @@ fn pitfall_11_the_other_slot_is_left_alone_on_trial_and_while_a_swap_is_pending(
 }
 
 #[test]
-fn pitfall_11_what_waits_is_withdrawn_and_nothing_runs_of_it() {
+fn r22_pitfall_11_what_waits_is_withdrawn_and_nothing_runs_of_it() {
     for mode in MODES {
         let device = device(board(mode));
         update(&device, &image(board(mode), 2)).unwrap();
@@ -310,7 +310,7 @@ fn pitfall_11_what_waits_is_withdrawn_and_nothing_runs_of_it() {
 }
 
 #[test]
-fn pitfall_12_slots_that_would_never_swap_are_no_slots() {
+fn r05_pitfall_12_slots_that_would_never_swap_are_no_slots() {
     type F = Chip<4, SECTOR, 4>;
     let made = |primary, secondary, config| Slots::checked::<F, F>(primary, secondary, config).map(|_| ());
     let config = |mode| Config::new(mode).max_sectors(8);
@@ -357,7 +357,7 @@ fn pitfall_14_images_that_end_at_or_near_a_sectors_end_are_erased_for_in_time() 
 }
 
 #[test]
-fn a_request_without_an_image_is_no_request() {
+fn r18_a_request_without_an_image_is_no_request() {
     // What an overwriting bootloader leaves for ever when it is cut before its last erase.
     let board = board(Mode::OverwriteOnly);
     let device = device(board);
@@ -368,7 +368,7 @@ fn a_request_without_an_image_is_no_request() {
 }
 
 #[test]
-fn a_slot_in_any_state_is_taken_after_it_was_given_up() {
+fn r20_a_slot_in_any_state_is_taken_after_it_was_given_up() {
     for mode in MODES {
         let board = board(mode);
         let mut random = fastrand::Rng::with_seed(17);
@@ -411,7 +411,7 @@ fn a_slot_in_any_state_is_taken_after_it_was_given_up() {
 }
 
 #[test]
-fn a_first_word_that_was_cut_is_not_taken_for_an_image_that_waits() {
+fn r02_a_first_word_that_was_cut_is_not_taken_for_an_image_that_waits() {
     fn check<const W: usize>(mode: Mode) {
         let board = Board::new(mode, SLOT).sectors(8).align(Align::A32);
         let device = Device::<W, SECTOR, 1>::new(board);
@@ -440,7 +440,7 @@ fn a_first_word_that_was_cut_is_not_taken_for_an_image_that_waits() {
 }
 
 #[test]
-fn a_torn_confirmation_is_not_written_over() {
+fn r02_a_torn_confirmation_is_not_written_over() {
     for mode in [Mode::DirectXipRevert, Mode::RamLoadRevert] {
         let board = board(mode);
         let device = device(board);
@@ -456,7 +456,7 @@ fn a_torn_confirmation_is_not_written_over() {
 }
 
 #[test]
-fn the_way_back_is_not_given_up_during_a_trial() {
+fn r22_the_way_back_is_not_given_up_during_a_trial() {
     for mode in MODES.into_iter().filter(|mode| mode.reverts()) {
         let board = board(mode);
         let device = device(board);
@@ -499,7 +499,7 @@ fn what_mcuboots_own_calls_asked_for_is_pending_too() {
 }
 
 #[test]
-fn a_confirmation_of_a_programmers_image_that_was_cut_is_finished_or_an_error() {
+fn r22_a_confirmation_of_a_programmers_image_that_was_cut_is_finished_or_an_error() {
     // These bootloaders erase an image without a whole magic at the next boot, also if nobody tried to confirm it.
     for mode in [Mode::DirectXipRevert, Mode::RamLoadRevert] {
         let board = board(mode);

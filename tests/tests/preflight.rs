@@ -13,7 +13,7 @@ use fota_download::{Offer, PreflightError, preflight};
 const BOARD: Board = Board::new(Mode::SwapMove, 8 * 1024).sectors(8);
 
 #[test]
-fn a_file_is_judged_by_its_first_bytes_and_nothing_is_changed() {
+fn r17_a_file_is_judged_by_its_first_bytes_and_nothing_is_changed() {
     let device = Device::<4, 1024>::new(BOARD);
     device.install(&ImageBuilder::new().build());
     let stored = || {

@@ -16,7 +16,7 @@ fn device() -> (Phone, ImageFile) {
 }
 
 #[test]
-fn an_image_is_pushed_in_uneven_pieces_with_block_0_twice_and_a_restart_in_the_middle() {
+fn r12_an_image_is_pushed_in_uneven_pieces_with_block_0_twice_and_a_restart_in_the_middle() {
     let (device, image) = device();
     let release = Release::new(&image);
     let mut rng = fastrand::Rng::with_seed(3);
@@ -54,7 +54,7 @@ fn an_image_is_pushed_in_uneven_pieces_with_block_0_twice_and_a_restart_in_the_m
 }
 
 #[test]
-fn numbered_blocks_may_come_twice_and_overlap_and_a_gap_is_refused() {
+fn r26_numbered_blocks_may_come_twice_and_overlap_and_a_gap_is_refused() {
     let (device, image) = device();
     let mut shared = device.share();
     let (_, target, log) = device.open(&mut shared);

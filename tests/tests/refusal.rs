@@ -87,7 +87,7 @@ fn good() -> dfu_testkit::image::ImageFile {
 }
 
 #[test]
-fn what_is_no_image_is_refused_without_a_flash_operation() {
+fn r17_what_is_no_image_is_refused_without_a_flash_operation() {
     costs_nothing("an empty file", b"", None, SessionError::Unknown);
     costs_nothing("one byte", &[0x3d], None, SessionError::Unknown);
     costs_nothing("one byte of a known size", &[0x3d], Some(1), SessionError::Unknown);
@@ -104,7 +104,7 @@ fn what_is_no_image_is_refused_without_a_flash_operation() {
 }
 
 #[test]
-fn an_image_for_somebody_else_is_refused_without_a_flash_operation() {
+fn r17_an_image_for_somebody_else_is_refused_without_a_flash_operation() {
     let mut delta = vec![7; 2000];
     delta[4..8].copy_from_slice(b"meDu");
     costs_nothing("a modem delta", &delta, None, SessionError::NotTaken(ImageKind::ModemDelta));
@@ -120,7 +120,7 @@ fn an_image_for_somebody_else_is_refused_without_a_flash_operation() {
 }
 
 #[test]
-fn a_header_that_cannot_be_is_refused_without_a_flash_operation() {
+fn r17_a_header_that_cannot_be_is_refused_without_a_flash_operation() {
     let header = |error| SessionError::Target(Error::Refused(Refusal::Header(error)));
     let table = [
         ("a payload of 4 GiB", good().patched(12, &u32::MAX.to_le_bytes()), header(HeaderError::Overflow)),
@@ -139,7 +139,7 @@ fn a_header_that_cannot_be_is_refused_without_a_flash_operation() {
 }
 
 #[test]
-fn an_image_that_does_not_fit_is_refused_without_a_flash_operation() {
+fn r16_an_image_that_does_not_fit_is_refused_without_a_flash_operation() {
     let max = device().slots().max_image();
     let large = ImageBuilder::new().total_size(max as usize + 1).build();
     costs_nothing(
@@ -161,7 +161,7 @@ fn an_image_that_does_not_fit_is_refused_without_a_flash_operation() {
 }
 
 #[test]
-fn an_image_that_is_smaller_than_its_header_says_is_refused_without_a_flash_operation() {
+fn r16_an_image_that_is_smaller_than_its_header_says_is_refused_without_a_flash_operation() {
     let file = good().truncated(2000);
     let need = 0x200 + 2500 + 4;
     costs_nothing(
@@ -173,7 +173,7 @@ fn an_image_that_is_smaller_than_its_header_says_is_refused_without_a_flash_oper
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_found_out() {
+fn r18_a_file_that_is_cut_short_is_found_out() {
     let (file, size) = (good(), good().len() as u32);
     for have in [65, 700, 2000, size - 1] {
         costs_the_slot("cut short of a known size", &file[..have as usize], Some(size), |error| {
@@ -187,7 +187,7 @@ fn a_file_that_is_cut_short_is_found_out() {
 }
 
 #[test]
-fn bytes_behind_the_image_are_found_out() {
+fn r18_bytes_behind_the_image_are_found_out() {
     let size = good().len() as u32;
     let file = good().extended(&[0]);
     costs_the_slot(
@@ -200,7 +200,7 @@ fn bytes_behind_the_image_are_found_out() {
 }
 
 #[test]
-fn any_flipped_bit_is_found_out() {
+fn r18_any_flipped_bit_is_found_out() {
     let size = good().len();
     let mut rng = fastrand::Rng::with_seed(11);
     for at in (64..size).step_by(53).chain(size - 40..size) {
@@ -214,7 +214,7 @@ fn any_flipped_bit_is_found_out() {
 }
 
 #[test]
-fn an_image_that_is_not_the_one_wanted_is_never_pending() {
+fn r18_an_image_that_is_not_the_one_wanted_is_never_pending() {
     let other = ImageBuilder::new().version(2, 0, 0, 0).payload(2500).seed(9).build();
     let third = ImageBuilder::new().version(2, 0, 0, 0).payload(2500).seed(10).build();
     for (file, wanted) in [(&other[..], good()), (&other[..], third)] {
@@ -240,7 +240,7 @@ fn an_image_that_is_not_the_one_wanted_is_never_pending() {
 }
 
 #[test]
-fn an_image_without_a_hash_is_one_that_mcuboot_would_not_run() {
+fn r18_an_image_without_a_hash_is_one_that_mcuboot_would_not_run() {
     let file = ImageBuilder::new().version(2, 0, 0, 0).without_hash().build();
     costs_the_slot("an image without a hash", &file, Some(file.len() as u32), |error| {
         *error == SessionError::Target(Error::Refused(Refusal::NoHash))

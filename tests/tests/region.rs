@@ -42,7 +42,7 @@ fn a_region_is_a_flash_of_its_own() {
 }
 
 #[test]
-fn nothing_outside_of_a_region_can_be_reached() {
+fn r06_nothing_outside_of_a_region_can_be_reached() {
     let chip = flash();
     let mut shared = Shared::new(chip.clone());
     let [mut a, ..] = shared.split(&MAP);
@@ -125,7 +125,7 @@ fn a_flash_in_use_is_waited_for() {
 }
 
 #[test]
-fn long_work_gives_others_a_turn() {
+fn r07_long_work_gives_others_a_turn() {
     let chip = flash();
     let mut shared = Shared::new(chip);
     let [mut a, ..] = shared.split(&MAP);
@@ -141,7 +141,7 @@ fn long_work_gives_others_a_turn() {
 }
 
 #[test]
-fn maps_with_mistakes_are_no_maps() {
+fn r06_maps_with_mistakes_are_no_maps() {
     let reason = |windows| Layout::<Flash, 2>::checked(windows).err();
     assert_eq!(reason([(0, 0x400), (0x400, 0x400)]), None);
     assert_eq!(reason([(0x400, 0x400), (0, 0x400)]), None);

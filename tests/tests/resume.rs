@@ -65,7 +65,7 @@ fn finish(device: &Small, release: &Release<'_>) -> u32 {
 }
 
 #[test]
-fn the_same_request_goes_on_in_the_erase_unit_where_it_was() {
+fn r11_the_same_request_goes_on_in_the_erase_unit_where_it_was() {
     let (image, size) = (image(), image().len() as u32);
     for upto in (0..image.len()).step_by(250) {
         let device = device(BOARD);
@@ -82,7 +82,7 @@ fn the_same_request_goes_on_in_the_erase_unit_where_it_was() {
 }
 
 #[test]
-fn nothing_is_resumed_unless_id_size_index_digest_and_target_are_the_same() {
+fn r10_nothing_is_resumed_unless_id_size_index_digest_and_target_are_the_same() {
     let image = image();
     let size = image.len() as u32;
     let id = ImageId::named("job 17");
@@ -104,7 +104,7 @@ fn nothing_is_resumed_unless_id_size_index_digest_and_target_are_the_same() {
 }
 
 #[test]
-fn nothing_is_resumed_on_another_target() {
+fn r10_nothing_is_resumed_on_another_target() {
     let image = image();
     let release = Release::new(&image);
     let mut store = RamStore::new();
@@ -131,7 +131,7 @@ fn nothing_is_resumed_on_another_target() {
 }
 
 #[test]
-fn a_changed_file_starts_over() {
+fn r10_a_changed_file_starts_over() {
     let image = image();
     let size = image.len() as u32;
     let wanted = Request::new(ImageId::named("latest.bin")).save_every(512);
@@ -168,7 +168,7 @@ fn a_changed_file_starts_over() {
 }
 
 #[test]
-fn a_file_of_another_size_than_the_one_asked_for_is_refused() {
+fn r10_a_file_of_another_size_than_the_one_asked_for_is_refused() {
     let (image, device) = (image(), device(BOARD));
     let size = image.len() as u32;
     let release = Release::new(&image);
@@ -190,7 +190,7 @@ fn asks_again(device: &Small, release: &Release<'_>) -> u32 {
 }
 
 #[test]
-fn a_stored_image_that_is_not_applied_yet_needs_no_byte() {
+fn r11_a_stored_image_that_is_not_applied_yet_needs_no_byte() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let (image, device) = (image(), device(BOARD.upgrade(upgrade)));
         let release = Release::new(&image);
@@ -219,7 +219,7 @@ fn a_stored_image_that_is_not_applied_yet_needs_no_byte() {
 }
 
 #[test]
-fn an_image_that_was_spoilt_since_is_fetched_again() {
+fn r11_an_image_that_was_spoilt_since_is_fetched_again() {
     let (image, device) = (image(), device(BOARD));
     let release = Release::new(&image);
     {
@@ -236,7 +236,7 @@ fn an_image_that_was_spoilt_since_is_fetched_again() {
 }
 
 #[test]
-fn the_old_image_that_a_swap_leaves_in_the_slot_is_never_taken_for_the_new_one() {
+fn r10_the_old_image_that_a_swap_leaves_in_the_slot_is_never_taken_for_the_new_one() {
     for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::OverwriteOnly] {
         for same_size in [true, false] {
             let device = Small::new(Board::new(mode, 12 * 1024).sectors(12));
@@ -251,7 +251,7 @@ fn the_old_image_that_a_swap_leaves_in_the_slot_is_never_taken_for_the_new_one()
 }
 
 #[test]
-fn an_image_that_came_back_says_that_it_was_tried() {
+fn r23_an_image_that_came_back_says_that_it_was_tried() {
     let (image, device) = (image(), device(BOARD));
     let release = Release::new(&image);
     finish(&device, &release);
@@ -276,7 +276,7 @@ fn an_image_that_came_back_says_that_it_was_tried() {
 }
 
 #[test]
-fn an_update_that_was_aborted_leaves_nothing_behind() {
+fn r13_an_update_that_was_aborted_leaves_nothing_behind() {
     let (image, release) = (image(), image());
     let release = Release::new(&release);
     for upto in [0, 10, 64, 3000, image.len()] {
@@ -309,7 +309,7 @@ fn an_update_that_was_aborted_leaves_nothing_behind() {
 }
 
 #[test]
-fn any_spoilt_bit_of_the_log_costs_bytes_and_nothing_else() {
+fn r02_any_spoilt_bit_of_the_log_costs_bytes_and_nothing_else() {
     let image = ImageBuilder::new().version(2, 0, 0, 0).payload(3000).build();
     let release = Release::new(&image).save_every(1024);
     let device = device(BOARD);
@@ -334,7 +334,7 @@ fn any_spoilt_bit_of_the_log_costs_bytes_and_nothing_else() {
 }
 
 #[test]
-fn a_record_that_lies_never_brings_in_a_bad_image() {
+fn r11_a_record_that_lies_never_brings_in_a_bad_image() {
     let image = image();
     let release = Release::new(&image);
     let size = image.len() as u32;

@@ -167,7 +167,7 @@ fn needing(index: u8, seed: u64) -> ImageBuilder {
 }
 
 #[test]
-fn two_images_run_together_or_not_at_all_when_one_needs_the_other() {
+fn r01_two_images_run_together_or_not_at_all_when_one_needs_the_other() {
     let bare = |seed| ImageBuilder::new().seed(seed);
     let points = sweep([needing(1, 5), bare(6)]) + sweep([bare(5), needing(0, 6)]);
     println!("fault points: {points} (two images, one needs the other)");
@@ -175,14 +175,14 @@ fn two_images_run_together_or_not_at_all_when_one_needs_the_other() {
 }
 
 #[test]
-fn two_images_run_together_or_not_at_all_when_they_need_each_other() {
+fn r01_two_images_run_together_or_not_at_all_when_they_need_each_other() {
     let points = sweep([needing(1, 5), needing(0, 6)]);
     println!("fault points: {points} (two images that need each other)");
     assert!(points > 1000, "{points}");
 }
 
 #[test]
-fn an_image_whose_needs_will_not_be_met_is_refused() {
+fn r17_an_image_whose_needs_will_not_be_met_is_refused() {
     let device = Device::new([needing(1, 5), ImageBuilder::new().seed(6)]);
     let chip = Flash::new(SimFlash::new(SLOT as usize));
     for (other, met) in [(None, false), (Some(1), false), (Some(2), true), (Some(3), true)] {

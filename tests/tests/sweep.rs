@@ -26,20 +26,20 @@ fn report(tally: Tally, name: &str) {
 }
 
 #[test]
-fn an_update_survives_a_cut_anywhere_on_an_nrf9160() {
+fn r01_an_update_survives_a_cut_anywhere_on_an_nrf9160() {
     let scenario = Scenario::new(Board::new(Mode::SwapMove, 8 * 4096)).sizes(7003, 9001);
     sweep::<4, 4096, 4>("words of 4, swap by move, test", scenario);
 }
 
 #[test]
-fn a_permanent_update_survives_a_cut_anywhere() {
+fn r01_a_permanent_update_survives_a_cut_anywhere() {
     let board = Board::new(Mode::SwapMove, 8 * 4096).upgrade(Upgrade::Permanent);
     let scenario = Scenario::new(board).sizes(9001, 6100).fetching(1000, 4096).preparing();
     sweep::<4, 4096, 4>("words of 4, swap by move, permanent, erased ahead", scenario);
 }
 
 #[test]
-fn an_update_that_begins_in_the_second_sector_survives() {
+fn r01_an_update_that_begins_in_the_second_sector_survives() {
     for (upgrade, more) in [(Upgrade::Test, 0), (Upgrade::Permanent, 2048)] {
         let board = Board::new(Mode::SwapOffset, 8 * 2048).more(more).sectors(12).upgrade(upgrade);
         let scenario = Scenario::new(board).maximal(3001).fetching(777, 1024);
@@ -48,7 +48,7 @@ fn an_update_that_begins_in_the_second_sector_survives() {
 }
 
 #[test]
-fn an_update_that_the_bootloader_chooses_by_its_version_survives() {
+fn r01_an_update_that_the_bootloader_chooses_by_its_version_survives() {
     for (mode, upgrade) in [
         (Mode::DirectXip, Upgrade::Permanent),
         (Mode::DirectXipRevert, Upgrade::Test),
@@ -66,7 +66,7 @@ fn an_update_that_the_bootloader_chooses_by_its_version_survives() {
 }
 
 #[test]
-fn an_image_of_maximal_size_that_shares_the_trailers_sector_survives() {
+fn r01_an_image_of_maximal_size_that_shares_the_trailers_sector_survives() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let board = Board::new(Mode::SwapScratch, 3 * 4096).sectors(8).upgrade(upgrade);
         let scenario = Scenario::new(board).maximal(5000).fetching(700, 700);
@@ -75,7 +75,7 @@ fn an_image_of_maximal_size_that_shares_the_trailers_sector_survives() {
 }
 
 #[test]
-fn an_image_of_maximal_size_in_front_of_a_trailer_of_32_survives() {
+fn r01_an_image_of_maximal_size_in_front_of_a_trailer_of_32_survives() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let board = Board::new(Mode::SwapScratch, 4 * 2048).align(Align::A32).sectors(8).upgrade(upgrade);
         let scenario = Scenario::new(board).maximal(3000).fetching(333, 1024);
@@ -87,7 +87,7 @@ fn an_image_of_maximal_size_in_front_of_a_trailer_of_32_survives() {
 }
 
 #[test]
-fn overwriting_survives_a_cut_anywhere() {
+fn r01_overwriting_survives_a_cut_anywhere() {
     let board = Board::new(Mode::OverwriteOnly, 3 * 4096).sectors(8);
     sweep::<4, 4096, 1>("words of 4, overwrite, largest image", Scenario::new(board).maximal(9000).fetching(200, 2048));
     let board = Board::new(Mode::OverwriteOnly, 8 * 1024).sectors(8).align(Align::A16);
@@ -95,7 +95,7 @@ fn overwriting_survives_a_cut_anywhere() {
 }
 
 #[test]
-fn words_of_32_survive_a_cut_anywhere() {
+fn r05_words_of_32_survive_a_cut_anywhere() {
     let board = Board::new(Mode::SwapMove, 10 * 4096).align(Align::A32).sectors(16);
     sweep::<32, 4096, 4>(
         "words of 32, swap by move, test",
@@ -104,13 +104,13 @@ fn words_of_32_survive_a_cut_anywhere() {
 }
 
 #[test]
-fn words_of_one_byte_survive_a_cut_anywhere() {
+fn r05_words_of_one_byte_survive_a_cut_anywhere() {
     let board = Board::new(Mode::SwapMove, 12 * 512).sectors(12);
     sweep::<1, 512, 1>("words of 1, swap by move, test", Scenario::new(board).sizes(1500, 2000).fetching(300, 100));
 }
 
 #[test]
-fn pieces_that_are_no_words_survive_a_cut_anywhere() {
+fn r01_pieces_that_are_no_words_survive_a_cut_anywhere() {
     // Where progress is stored, bytes of the unit before are in the writer's buffer yet.
     for (chunk, save_every) in [(3, 257), (33, 1050), (7, 513)] {
         let board = Board::new(Mode::SwapMove, 8 * 1024).sectors(8);
@@ -120,7 +120,7 @@ fn pieces_that_are_no_words_survive_a_cut_anywhere() {
 }
 
 #[test]
-fn flash_that_is_erased_to_zeros_survives_a_cut_anywhere() {
+fn r05_flash_that_is_erased_to_zeros_survives_a_cut_anywhere() {
     for upgrade in [Upgrade::Test, Upgrade::Permanent] {
         let board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10).erased(0).upgrade(upgrade);
         let scenario = Scenario::new(board).sizes(4000, 5003).fetching(257, 1024);
@@ -129,7 +129,7 @@ fn flash_that_is_erased_to_zeros_survives_a_cut_anywhere() {
 }
 
 #[test]
-fn a_pending_image_is_withdrawn_before_its_first_byte_changes() {
+fn r01_a_pending_image_is_withdrawn_before_its_first_byte_changes() {
     fn withdraw(scenario: Scenario) {
         let world = scenario.build::<8, 1024, 4>();
         let mut outcomes = [0; 2];
@@ -148,7 +148,7 @@ fn a_pending_image_is_withdrawn_before_its_first_byte_changes() {
 }
 
 #[test]
-fn giving_an_update_up_survives_a_cut_anywhere() {
+fn r01_giving_an_update_up_survives_a_cut_anywhere() {
     fn abort<const W: usize>(scenario: Scenario) -> u64 {
         let world = scenario.build::<W, 1024, 4>();
         Cut::ALL.into_iter().map(|cut| world.abort(cut)).sum()
@@ -176,7 +176,7 @@ fn small() -> [(Mode, Scenario); 4] {
 }
 
 #[test]
-fn two_cuts_are_survived_wherever_they_come() {
+fn r03_two_cuts_are_survived_wherever_they_come() {
     for (mode, scenario) in small() {
         let tally = Search::new(scenario).ways(&Cut::FEW).pairs::<16, 256, 4>();
         report(tally, &format!("pairs, words of 16, {mode:?}"));
@@ -184,7 +184,7 @@ fn two_cuts_are_survived_wherever_they_come() {
 }
 
 #[test]
-fn cut_after_cut_after_cut_is_survived() {
+fn r03_cut_after_cut_after_cut_is_survived() {
     for (mode, scenario) in small() {
         report(Search::new(scenario).chains::<16, 256, 4>(40), &format!("chains, words of 16, {mode:?}"));
     }
@@ -197,14 +197,14 @@ const NRF9160: Scenario = {
 };
 
 #[test]
-fn a_cut_anywhere_in_256_kib_on_a_real_layout_is_survived() {
+fn r01_a_cut_anywhere_in_256_kib_on_a_real_layout_is_survived() {
     let tally = Search::new(NRF9160).finishing_one_in(128).singles::<4, 4096, 4>();
     assert!(tally.points > 100_000, "{tally}");
     report(tally, "nRF9160, 1 MiB, 256 KiB");
 }
 
 #[test]
-fn a_hundred_thousand_chains_of_cuts_on_a_real_layout_are_survived() {
+fn r03_a_hundred_thousand_chains_of_cuts_on_a_real_layout_are_survived() {
     let tally = Search::new(NRF9160).finishing_one_in(256).chains::<4, 4096, 4>(2);
     assert!(tally.lives > 100_000, "{tally:?}");
     report(tally, "nRF9160, 1 MiB, 256 KiB, chains");

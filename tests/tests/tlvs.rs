@@ -98,7 +98,7 @@ fn lengths() -> (Vec<(usize, usize)>, usize) {
 }
 
 #[test]
-fn a_good_image_is_taken_and_cut_off_anywhere_it_is_not() {
+fn r14_a_good_image_is_taken_and_cut_off_anywhere_it_is_not() {
     let (device, file) = (device(), image());
     for size in [Some(file.len() as u32), None] {
         assert_eq!(judge(&device, &file, size), Ok(Assurance::Hash));
@@ -118,7 +118,7 @@ fn a_good_image_is_taken_and_cut_off_anywhere_it_is_not() {
 }
 
 #[test]
-fn no_length_that_cannot_be_is_taken_anywhere() {
+fn r14_no_length_that_cannot_be_is_taken_anywhere() {
     let (device, file) = (device(), image());
     let (lengths, areas) = lengths();
     assert!(lengths.len() > 8);
@@ -151,7 +151,7 @@ fn no_length_that_cannot_be_is_taken_anywhere() {
 }
 
 #[test]
-fn tlvs_that_overlap_or_leave_their_area_or_the_slot_are_not_taken() {
+fn r14_tlvs_that_overlap_or_leave_their_area_or_the_slot_are_not_taken() {
     let (device, file) = (device(), image());
     let (lengths, areas) = lengths();
     // An entry that swallows the next ones, up to the end of its area, is another image, and judged as such.
@@ -178,7 +178,7 @@ fn tlvs_that_overlap_or_leave_their_area_or_the_slot_are_not_taken() {
 }
 
 #[test]
-fn mutated_images_are_read_as_the_plain_reading_reads_them() {
+fn r14_mutated_images_are_read_as_the_plain_reading_reads_them() {
     let (device, file) = (device(), image());
     let mut rng = Rng::with_seed(20);
     let mut taken = 0;
@@ -222,7 +222,7 @@ fn mutated_images_are_read_as_the_plain_reading_reads_them() {
 }
 
 #[test]
-fn a_slot_full_of_anything_is_looked_at_and_taken() {
+fn r20_a_slot_full_of_anything_is_looked_at_and_taken() {
     for mode in [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly, Mode::DirectXipRevert] {
         let device = Small::new(Board::new(mode, 2048).sectors(8));
         let old = ImageBuilder::new().header_size(32).payload(100).build();

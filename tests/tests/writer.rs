@@ -59,7 +59,7 @@ fn stream<const W: usize, const E: usize, const R: usize, const N: usize>() {
 }
 
 #[test]
-fn any_stream_arrives_for_any_size_of_word_read_and_unit() {
+fn r05_any_stream_arrives_for_any_size_of_word_read_and_unit() {
     stream::<1, 64, 1, 1>();
     stream::<8, 64, 4, 16>();
     if cfg!(miri) {
@@ -161,7 +161,7 @@ fn a_write_that_fails_closes_the_writer_until_it_is_started_again() {
 }
 
 #[test]
-fn a_write_that_is_dropped_or_cut_closes_the_writer_until_it_is_started_again() {
+fn r09_a_write_that_is_dropped_or_cut_closes_the_writer_until_it_is_started_again() {
     let chip = chip::<4, 256, 1>();
     let data = bytes(700);
     for after in [false, true] {
@@ -205,7 +205,7 @@ fn a_write_that_is_dropped_or_cut_closes_the_writer_until_it_is_started_again() 
 }
 
 #[test]
-fn a_writer_over_a_region_stays_inside() {
+fn r06_a_writer_over_a_region_stays_inside() {
     let chip = chip::<4, 256, 4>();
     let window = 256..768;
     chip.sim().guard(core::slice::from_ref(&window));

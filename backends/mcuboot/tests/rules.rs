@@ -74,7 +74,7 @@ fn faulty(result: Result<Assurance, Refusal>, of: TlvFault, tlv: u16) -> bool {
 }
 
 #[test]
-fn versions_are_compared_as_mcuboot_compares_them() {
+fn r19_versions_are_compared_as_mcuboot_compares_them() {
     let runs = version(2, 3, 4, 5);
     let image = |(major, minor, revision, build)| ImageBuilder::new().version(major, minor, revision, build).build();
     // Version offered; wanted where it must be newer, newer or equal; the same with the build number.
@@ -111,7 +111,7 @@ fn versions_are_compared_as_mcuboot_compares_them() {
 }
 
 #[test]
-fn a_bootloader_that_chooses_the_higher_version_gets_no_other() {
+fn r19_a_bootloader_that_chooses_the_higher_version_gets_no_other() {
     let runs = Some(version(2, 0, 0, 7));
     for mode in [Mode::DirectXip, Mode::DirectXipRevert] {
         let config = Config::new(mode).max_sectors(32);
@@ -132,7 +132,7 @@ fn a_bootloader_that_chooses_the_higher_version_gets_no_other() {
 }
 
 #[test]
-fn flags_that_the_bootloader_was_not_built_for_are_refused_before_an_erase() {
+fn r17_flags_that_the_bootloader_was_not_built_for_are_refused_before_an_erase() {
     const LZMA: u32 = 0x400;
     let offer = |flags| ImageBuilder::new().flags(flags).load_addr(0x2000_0000).build();
     let aes128 = MOVE.encryption(Encryption::Aes128);
@@ -165,7 +165,7 @@ fn flags_that_the_bootloader_was_not_built_for_are_refused_before_an_erase() {
 }
 
 #[test]
-fn an_image_that_runs_at_one_address_goes_to_no_other() {
+fn r17_an_image_that_runs_at_one_address_goes_to_no_other() {
     let config = Config::new(Mode::DirectXip).max_sectors(32);
     for (address, refused) in [(0, None), (0x10000, Some(Refusal::Address { image: 0x10000, slot: 0 }))] {
         let image = ImageBuilder::new().flags(0x100).load_addr(address).build();
@@ -195,7 +195,7 @@ fn an_encrypted_image_is_stored_and_said_to_be_unchecked() {
 }
 
 #[test]
-fn the_security_counter_is_that_of_the_hashed_part_and_there_once() {
+fn r15_the_security_counter_is_that_of_the_hashed_part_and_there_once() {
     let image = |counters: &[&[u8]]| {
         let image = ImageBuilder::new();
         counters.iter().fold(image, |image, counter| image.protected(0x50, counter)).build()
@@ -245,7 +245,7 @@ fn dependencies_are_compared_with_what_will_run() {
 }
 
 #[test]
-fn an_image_for_another_vendor_or_class_is_refused() {
+fn r17_an_image_for_another_vendor_or_class_is_refused() {
     let (vendor, class) = ([7; 16], [9; 16]);
     let image = ImageBuilder::new().protected(0x74, &vendor).protected(0x75, &class).build();
     let rules = || plain().vendor(&[7; 16]).class(&[9; 16]);
@@ -260,7 +260,7 @@ fn an_image_for_another_vendor_or_class_is_refused() {
 }
 
 #[test]
-fn each_kind_of_signature_is_verified() {
+fn r18_each_kind_of_signature_is_verified() {
     fn one<D: ImageHash + Clone, S: Scheme>(name: &str, config: Config, hash: D, scheme: impl Fn() -> S, key: &[u8]) {
         let image = fixture(name);
         let header = Header::parse(&image).unwrap();
@@ -394,7 +394,7 @@ fn keys_that_cannot_be_are_a_mistake_of_whoever_set_them() {
 }
 
 #[test]
-fn the_running_images_counter_is_what_the_next_one_is_compared_with() {
+fn r19_the_running_images_counter_is_what_the_next_one_is_compared_with() {
     let counter = |image: &[u8], flash: SimFlash<4, 4096, 4>| {
         let chip = Flash::new(flash);
         let slots = Slots::checked::<Flash, Flash>(SLOT, SLOT, MOVE).unwrap();

@@ -97,7 +97,7 @@ fn restart(modem: &FakeModem, store: &mut RamStore, tell: bool) -> Settled {
 }
 
 #[test]
-fn an_update_goes_on_after_a_reset_and_writes_no_byte_twice() {
+fn r11_an_update_goes_on_after_a_reset_and_writes_no_byte_twice() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     for stop in [3000, 5000, 5001, 12_345, 19_999] {
         let from = feed(&modem, SoftSha256::default(), &mut store, &file, Some(stop)).unwrap();
@@ -115,7 +115,7 @@ fn an_update_goes_on_after_a_reset_and_writes_no_byte_twice() {
 }
 
 #[test]
-fn another_image_at_the_same_offset_starts_over_with_an_erase() {
+fn r10_another_image_at_the_same_offset_starts_over_with_an_erase() {
     let (modem, mut store) = (modem(), RamStore::new());
     let (first, second) = (file(2), file(3));
     feed(&modem, SoftSha256::default(), &mut store, &first, Some(10_000)).unwrap();
@@ -126,7 +126,7 @@ fn another_image_at_the_same_offset_starts_over_with_an_erase() {
 }
 
 #[test]
-fn without_a_midstate_an_update_starts_over() {
+fn r11_without_a_midstate_an_update_starts_over() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     feed(&modem, Opaque::default(), &mut store, &file, Some(10_000)).unwrap();
     assert_eq!(feed(&modem, Opaque::default(), &mut store, &file, None), Ok(0));
@@ -138,7 +138,7 @@ fn without_a_midstate_an_update_starts_over() {
 }
 
 #[test]
-fn a_modem_that_is_behind_its_record_starts_over() {
+fn r11_a_modem_that_is_behind_its_record_starts_over() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     feed(&modem, SoftSha256::default(), &mut store, &file, Some(10_000)).unwrap();
     // Somebody erased it and wrote less of it.
@@ -160,7 +160,7 @@ fn an_update_that_is_whole_comes_back_staged_without_a_byte() {
 }
 
 #[test]
-fn what_became_of_an_update_is_told_by_the_modem_or_by_its_name() {
+fn r21_what_became_of_an_update_is_told_by_the_modem_or_by_its_name() {
     for tell in [true, false] {
         let done = |set: &dyn Fn(&FakeModem)| {
             let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
@@ -215,7 +215,7 @@ fn nothing_is_settled_where_nothing_was_asked_for() {
 }
 
 #[test]
-fn the_firmware_of_before_comes_back_on_request_until_the_update_is_settled() {
+fn r22_the_firmware_of_before_comes_back_on_request_until_the_update_is_settled() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     let target = || ModemDelta::new(modem.clone(), modem.delay(), SoftSha256::default());
     feed(&modem, SoftSha256::default(), &mut store, &file, None).unwrap();
@@ -232,7 +232,7 @@ fn the_firmware_of_before_comes_back_on_request_until_the_update_is_settled() {
 }
 
 #[test]
-fn low_voltage_is_a_matter_of_time() {
+fn r27_low_voltage_is_a_matter_of_time() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     feed(&modem, SoftSha256::default(), &mut store, &file, Some(9000)).unwrap();
     modem.set_low_voltage(true);
@@ -246,7 +246,7 @@ fn low_voltage_is_a_matter_of_time() {
 }
 
 #[test]
-fn an_area_that_is_not_blank_starts_the_download_over_and_not_for_ever() {
+fn r27_an_area_that_is_not_blank_starts_the_download_over_and_not_for_ever() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     modem.soil_area(9000);
     assert_eq!(feed(&modem, SoftSha256::default(), &mut store, &file, None), Ok(0));
@@ -263,7 +263,7 @@ fn an_area_that_is_not_blank_starts_the_download_over_and_not_for_ever() {
 }
 
 #[test]
-fn chunks_shrink_to_what_the_modem_has_room_for() {
+fn r27_chunks_shrink_to_what_the_modem_has_room_for() {
     let (modem, mut store, file) = (modem(), RamStore::new(), file(2));
     modem.take_memory(8192 - 100);
     assert_eq!(feed(&modem, SoftSha256::default(), &mut store, &file, None), Ok(0));

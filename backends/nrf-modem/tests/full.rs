@@ -59,7 +59,7 @@ fn is_due(chip: &Flash) -> bool {
 const PLAIN: Program<'static> = Program::new();
 
 #[test]
-fn a_file_of_real_size_with_a_real_signature_is_programmed_and_compared() {
+fn r28_a_file_of_real_size_with_a_real_signature_is_programmed_and_compared() {
     let file = FullFile::real();
     let (chip, modem) = (Flash::new(SimFlash::new(4 << 20)), FakeModem::default());
     let bytes = file.build();
@@ -95,7 +95,7 @@ fn a_file_of_real_size_with_a_real_signature_is_programmed_and_compared() {
 }
 
 #[test]
-fn a_wrong_signature_leaves_the_modem_as_it_was_and_is_not_tried_again() {
+fn r23_a_wrong_signature_leaves_the_modem_as_it_was_and_is_not_tried_again() {
     let mut bytes = FullFile::small(uuid(2)).build();
     let wrapper = FullFile::small(uuid(2)).wrapper().len();
     bytes[wrapper - 1] ^= 1;
@@ -121,7 +121,7 @@ fn a_wrong_signature_leaves_the_modem_as_it_was_and_is_not_tried_again() {
 }
 
 #[test]
-fn nothing_is_done_where_nothing_is_staged() {
+fn r28_nothing_is_done_where_nothing_is_staged() {
     let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
     let half = FullFile::small(uuid(2)).build();
     for written in [0, 700] {
@@ -142,7 +142,7 @@ fn nothing_is_done_where_nothing_is_staged() {
 }
 
 #[test]
-fn a_modem_that_dies_later_is_programmed_again_from_what_still_lies_there_three_times() {
+fn r28_a_modem_that_dies_later_is_programmed_again_from_what_still_lies_there_three_times() {
     let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
     stage(&chip, &FullFile::small(uuid(2)).build());
     assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN), Ok(Recovered::Programmed));
@@ -162,7 +162,7 @@ fn a_modem_that_dies_later_is_programmed_again_from_what_still_lies_there_three_
 }
 
 #[test]
-fn a_modem_that_reads_back_differently_is_programmed_again_three_times() {
+fn r28_a_modem_that_reads_back_differently_is_programmed_again_three_times() {
     let file = FullFile::small(uuid(2));
     let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
     stage(&chip, &file.build());
@@ -180,7 +180,7 @@ fn a_modem_that_reads_back_differently_is_programmed_again_three_times() {
 }
 
 #[test]
-fn what_is_staged_is_looked_at_once_more_before_the_modem_is_touched() {
+fn r28_what_is_staged_is_looked_at_once_more_before_the_modem_is_touched() {
     let bytes = FullFile::small(uuid(2)).build();
     for at in [0, 8, 400, bytes.len() - 1] {
         let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
@@ -195,7 +195,7 @@ fn what_is_staged_is_looked_at_once_more_before_the_modem_is_touched() {
 }
 
 #[test]
-fn the_only_remedy_is_not_thrown_away_by_mistake() {
+fn r28_the_only_remedy_is_not_thrown_away_by_mistake() {
     let bytes = FullFile::small(uuid(2)).build();
     let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
     stage(&chip, &bytes);

@@ -85,7 +85,7 @@ fn a_good_file_goes_all_the_way() {
 }
 
 #[test]
-fn what_the_first_bytes_show_to_be_wrong_costs_nothing() {
+fn r17_what_the_first_bytes_show_to_be_wrong_costs_nothing() {
     let good = file().build();
     let patched = |at: usize, byte: u8| {
         let mut bad = good.clone();
@@ -106,7 +106,7 @@ fn what_the_first_bytes_show_to_be_wrong_costs_nothing() {
 }
 
 #[test]
-fn what_the_wrapper_shows_to_be_wrong_costs_nothing() {
+fn r17_what_the_wrapper_shows_to_be_wrong_costs_nothing() {
     let table = [
         (told(|m| m.segments.clear()), WrapperError::NoSegments),
         (told(|m| m.segments.truncate(1)), WrapperError::NoSegments),
@@ -127,7 +127,7 @@ fn what_the_wrapper_shows_to_be_wrong_costs_nothing() {
 }
 
 #[test]
-fn lengths_that_do_not_add_up_or_do_not_fit_cost_nothing() {
+fn r16_lengths_that_do_not_add_up_or_do_not_fit_cost_nothing() {
     let bad = told(|m| m.segments[3].1 += 1);
     let offered = bad.len() as u32;
     let wrong = FullError::WrongSize { told: offered + 1, offered };
@@ -142,7 +142,7 @@ fn lengths_that_do_not_add_up_or_do_not_fit_cost_nothing() {
 }
 
 #[test]
-fn what_the_segments_show_to_be_wrong_is_found_before_the_modem_is_touched() {
+fn r18_what_the_segments_show_to_be_wrong_is_found_before_the_modem_is_touched() {
     let good = file().build();
     let start = good.len() - file().blob().len();
     for at in [start, start + 255, start + 256, good.len() - 1] {
@@ -154,7 +154,7 @@ fn what_the_segments_show_to_be_wrong_is_found_before_the_modem_is_touched() {
 }
 
 #[test]
-fn a_file_that_is_cut_at_any_boundary_is_not_taken() {
+fn r14_a_file_that_is_cut_at_any_boundary_is_not_taken() {
     let good = file().build();
     let start = good.len() - file().blob().len();
     let mut end = start;
@@ -181,7 +181,7 @@ fn a_file_that_is_cut_at_any_boundary_is_not_taken() {
 }
 
 #[test]
-fn the_caller_may_refuse_an_update_by_its_manifest() {
+fn r19_the_caller_may_refuse_an_update_by_its_manifest() {
     struct Only(u32);
     impl FullPolicy for Only {
         fn accepts(&mut self, wrapper: &Wrapper<'_>) -> bool {
@@ -214,7 +214,7 @@ fn delta(file: &[u8], size: Option<u32>, policy: impl DeltaPolicy + Copy) -> (En
 }
 
 #[test]
-fn a_delta_that_does_not_belong_here_is_refused() {
+fn r17_a_delta_that_does_not_belong_here_is_refused() {
     let good = DeltaFile::new(FakeModem::FIRST, uuid(2)).build();
     assert_eq!(delta(&good, None, ()).0, Ok(()));
     assert_eq!(delta(&good, Some(good.len() as u32), ()).0, Ok(()));
@@ -238,7 +238,7 @@ fn a_delta_that_does_not_belong_here_is_refused() {
 }
 
 #[test]
-fn the_caller_may_refuse_a_delta_by_the_firmware_that_runs() {
+fn r19_the_caller_may_refuse_a_delta_by_the_firmware_that_runs() {
     #[derive(Clone, Copy)]
     struct For(u32);
     impl DeltaPolicy for For {
@@ -253,7 +253,7 @@ fn the_caller_may_refuse_a_delta_by_the_firmware_that_runs() {
 }
 
 #[test]
-fn a_modem_that_does_not_answer_leaves_other_targets_alone_and_takes_its_remedy() {
+fn r27_a_modem_that_does_not_answer_leaves_other_targets_alone_and_takes_its_remedy() {
     let modem = FakeModem::default();
     modem.kill();
     assert!(modem.start_normal().is_err());

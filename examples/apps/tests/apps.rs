@@ -93,7 +93,7 @@ fn an_application_updates_itself_confirms_itself_and_is_content() {
 }
 
 #[test]
-fn an_image_whose_server_is_gone_goes_back_and_is_not_asked_for_again() {
+fn r23_an_image_whose_server_is_gone_goes_back_and_is_not_asked_for_again() {
     let image = image();
     let (device, mut source) = (device(), FlakySource::new(&image));
     assert_eq!(life(&device, &mut source, Some(sha256(&image)), |_| ()), Ok(Next::Reset));
@@ -107,7 +107,7 @@ fn an_image_whose_server_is_gone_goes_back_and_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_cut_anywhere_ends_in_the_same_device() {
+fn r01_a_cut_anywhere_ends_in_the_same_device() {
     let image = image();
     for point in (0..4000).step_by(37) {
         let (device, mut source) = (device(), FlakySource::new(&image));
@@ -123,7 +123,7 @@ fn a_cut_anywhere_ends_in_the_same_device() {
 }
 
 #[test]
-fn a_modem_gets_its_delta_and_the_area_is_cleared_behind_it() {
+fn r27_a_modem_gets_its_delta_and_the_area_is_cleared_behind_it() {
     let modem = FakeModem::default();
     modem.start_normal().unwrap();
     let file = DeltaFile::new(FakeModem::FIRST, uuid(2)).payload(6000).build();
@@ -151,7 +151,7 @@ fn a_modem_gets_its_delta_and_the_area_is_cleared_behind_it() {
 }
 
 #[test]
-fn a_modem_is_programmed_at_the_next_start_and_comes_back_from_the_dead() {
+fn r28_a_modem_is_programmed_at_the_next_start_and_comes_back_from_the_dead() {
     const REGION: u32 = 0x8000;
     let (modem, file) = (FakeModem::default(), FullFile::small(uuid(2)));
     let (bytes, ranges) = (file.build(), file.digest_ranges());

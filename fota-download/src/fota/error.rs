@@ -7,7 +7,8 @@ use dfu_target::session::SessionError;
 use super::watch::Unanswered;
 use crate::download::DownloadError;
 
-/// Why [`fota`](super::fota) did not come to its end. What is stored stays: the same job goes on with it.
+/// Why [`fota`](super::fota) did not come to its end. What is stored stays: the same job goes on with it, unless it was
+/// read back and is not right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

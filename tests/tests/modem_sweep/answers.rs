@@ -123,7 +123,7 @@ fn undisturbed(device: &Device) -> Vec<(ModemCall, u32)> {
 }
 
 #[test]
-fn every_answer_at_every_call_of_a_delta_is_typed_and_trying_again_gets_to_the_end() {
+fn r27_every_answer_at_every_call_of_a_delta_is_typed_and_trying_again_gets_to_the_end() {
     let (began, mut points) = (Instant::now(), 0);
     let device = Device::new(1700, true, false);
     let mut seen = BTreeSet::new();
@@ -157,7 +157,7 @@ fn every_answer_at_every_call_of_a_delta_is_typed_and_trying_again_gets_to_the_e
 }
 
 #[test]
-fn two_calls_of_a_delta_that_fail_are_no_worse() {
+fn r27_two_calls_of_a_delta_that_fail_are_no_worse() {
     let (began, mut points) = (Instant::now(), 0);
     let device = Device::new(1300, true, false);
     let counts = undisturbed(&device);
@@ -176,7 +176,7 @@ fn two_calls_of_a_delta_that_fail_are_no_worse() {
 }
 
 #[test]
-fn what_a_modem_that_did_not_tell_its_firmware_takes_is_never_said_to_be_installed() {
+fn r21_what_a_modem_that_did_not_tell_its_firmware_takes_is_never_said_to_be_installed() {
     // At the start the modem does not tell which firmware runs. Then power fails at any point: where nothing was
     // installed, nothing says so.
     let device = Device::new(700, false, false);
@@ -203,7 +203,7 @@ fn what_a_modem_that_did_not_tell_its_firmware_takes_is_never_said_to_be_install
 }
 
 #[test]
-fn a_stream_that_is_left_and_begun_again_holds_no_memory_in_between() {
+fn r27_a_stream_that_is_left_and_begun_again_holds_no_memory_in_between() {
     let device = Device::new(1700, true, false);
     for abort in [false, true] {
         let mut life = device.restore();

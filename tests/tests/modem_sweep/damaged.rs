@@ -16,7 +16,7 @@ use crate::report;
 use crate::staged::{Device, Target};
 
 #[test]
-fn either_copy_of_the_marker_is_enough() {
+fn r02_either_copy_of_the_marker_is_enough() {
     let device = Device::<4, 1024>::new(&small(), 512).applied();
     let units = device.file.len().div_ceil(1024) as u32;
     for copy in [units + 1, units + 2] {
@@ -43,7 +43,7 @@ fn either_copy_of_the_marker_is_enough() {
 }
 
 #[test]
-fn a_staged_file_that_was_damaged_is_not_given_to_the_modem() {
+fn r28_a_staged_file_that_was_damaged_is_not_given_to_the_modem() {
     let device = Device::<4, 1024>::new(&small(), 512).applied();
     for byte in 0..device.file.len() as u32 {
         let _ = device.restore();
@@ -59,7 +59,7 @@ fn a_staged_file_that_was_damaged_is_not_given_to_the_modem() {
 }
 
 #[test]
-fn a_modem_that_never_reads_as_expected_is_programmed_three_times_and_then_waits_for_another_file() {
+fn r23_a_modem_that_never_reads_as_expected_is_programmed_three_times_and_then_waits_for_another_file() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).applied();
     let ranges = small().digest_ranges();
@@ -109,7 +109,7 @@ fn a_modem_that_never_reads_as_expected_is_programmed_three_times_and_then_waits
 }
 
 #[test]
-fn with_a_dead_modem_and_a_damaged_file_the_application_goes_on_and_another_file_helps() {
+fn r28_with_a_dead_modem_and_a_damaged_file_the_application_goes_on_and_another_file_helps() {
     let device = Device::<4, 1024>::new(&small(), 512).applied();
     let mut life = device.restore();
     // The marker's four words of 13 each, then the pages.
@@ -148,7 +148,7 @@ fn with_a_dead_modem_and_a_damaged_file_the_application_goes_on_and_another_file
 }
 
 #[test]
-fn a_flash_that_fails_once_anywhere_costs_a_boot_or_two() {
+fn r04_a_flash_that_fails_once_anywhere_costs_a_boot_or_two() {
     use Fault::*;
     let (began, mut points) = (Instant::now(), 0);
     let device = Device::<4, 1024>::new(&small(), 512).applied();

@@ -9,7 +9,7 @@ use crate::stored::Device;
 use crate::{SOME, report};
 
 #[test]
-fn a_delta_survives_a_cut_anywhere() {
+fn r01_a_delta_survives_a_cut_anywhere() {
     // The second file is a whole number of blocks; its progress is stored where no block ends, or at its end as well.
     for (nth, payload, save_every) in [(0, 1700, 512), (1, 1676, 500), (2, 1676, 256), (3, 1700, 512)] {
         let began = Instant::now();
@@ -22,7 +22,7 @@ fn a_delta_survives_a_cut_anywhere() {
 }
 
 #[test]
-fn a_delta_survives_two_cuts_anywhere() {
+fn r03_a_delta_survives_two_cuts_anywhere() {
     for tells in [true, false] {
         let began = Instant::now();
         let device = Device::new(1700, tells, false);
@@ -36,7 +36,7 @@ fn a_delta_survives_two_cuts_anywhere() {
 }
 
 #[test]
-fn a_delta_survives_cut_after_cut_after_cut() {
+fn r03_a_delta_survives_cut_after_cut_after_cut() {
     let began = Instant::now();
     let count = if cfg!(debug_assertions) { 3_000 } else { 50_000 };
     let points = [(false, 14), (true, 200)].map(|(in_flash, reach)| {

@@ -31,7 +31,7 @@ fn runs(modem: &FakeModem, n: u32) -> bool {
 }
 
 #[test]
-fn after_a_cut_anywhere_the_whole_update_once_more_always_works() {
+fn r01_after_a_cut_anywhere_the_whole_update_once_more_always_works() {
     let began = Instant::now();
     let file = FullFile::small(uuid(7)).ranges(&[(0x6000, 20_000), (0x5_0000, 300)]).build();
     let (modem, before) = (FakeModem::default(), FakeModem::default().save());
@@ -61,7 +61,7 @@ fn after_a_cut_anywhere_the_whole_update_once_more_always_works() {
 }
 
 #[test]
-fn after_a_failure_or_a_dropped_future_the_whole_update_once_more_works() {
+fn r09_after_a_failure_or_a_dropped_future_the_whole_update_once_more_works() {
     let (began, mut points) = (Instant::now(), 0);
     let file = FullFile::small(uuid(7)).build();
     let (modem, before) = (FakeModem::default(), FakeModem::default().save());
@@ -108,7 +108,7 @@ fn after_a_failure_or_a_dropped_future_the_whole_update_once_more_works() {
 }
 
 #[test]
-fn a_byte_that_is_wrong_is_told_at_the_end_and_a_right_file_helps() {
+fn r18_a_byte_that_is_wrong_is_told_at_the_end_and_a_right_file_helps() {
     let good = FullFile::small(uuid(7)).build();
     let front = good.len() - FullFile::small(uuid(7)).blob().len();
     for at in (front..good.len()).step_by(37) {

@@ -20,7 +20,7 @@ fn is_ready<F: Future>(future: F, polls: usize) -> bool {
 }
 
 #[test]
-fn a_recovery_that_is_dropped_anywhere_is_done_again() {
+fn r09_a_recovery_that_is_dropped_anywhere_is_done_again() {
     let began = Instant::now();
     let device = staged::Device::<4, 1024>::new(&FullFile::small(uuid(NEW)), 512).applied();
     device.chip.sim().set_yields(true, true);
@@ -55,7 +55,7 @@ fn a_recovery_that_is_dropped_anywhere_is_done_again() {
 }
 
 #[test]
-fn a_full_update_that_is_dropped_anywhere_goes_on() {
+fn r09_a_full_update_that_is_dropped_anywhere_goes_on() {
     let began = Instant::now();
     let device = staged::Device::<32, 512, 4>::new(&FullFile::small(uuid(NEW)), 300);
     device.chip.sim().set_yields(true, true);
@@ -86,7 +86,7 @@ fn a_full_update_that_is_dropped_anywhere_goes_on() {
 }
 
 #[test]
-fn a_delta_that_is_dropped_anywhere_goes_on() {
+fn r09_a_delta_that_is_dropped_anywhere_goes_on() {
     let began = Instant::now();
     let device = Device::new(1700, false, false);
     let mut points = 0;
@@ -125,7 +125,7 @@ fn a_delta_that_is_dropped_anywhere_goes_on() {
 }
 
 #[test]
-fn settling_that_is_dropped_anywhere_is_done_again() {
+fn r09_settling_that_is_dropped_anywhere_is_done_again() {
     let began = Instant::now();
     let device = Device::new(700, false, false);
     let mut points = 0;
@@ -162,7 +162,7 @@ fn settling_that_is_dropped_anywhere_is_done_again() {
 }
 
 #[test]
-fn giving_a_delta_up_is_dropped_anywhere_or_cut_and_another_begins() {
+fn r09_giving_a_delta_up_is_dropped_anywhere_or_cut_and_another_begins() {
     let began = Instant::now();
     let device = Device::new(700, true, false);
     let mut points = 0;

@@ -50,7 +50,7 @@ fn settles(modem: &FakeModem, store: &mut RamStore) {
 }
 
 #[test]
-fn a_registered_modem_that_never_erases_is_waited_for_so_long_and_offline_it_goes_on() {
+fn r27_a_registered_modem_that_never_erases_is_waited_for_so_long_and_offline_it_goes_on() {
     let (modem, file) = modem(Wait::Millis(5_000), Wait::Forever);
     modem.set_registered(true);
     let (mut target, mut store) = (target(&modem).erase_limit_ms(30_000), RamStore::new());
@@ -79,7 +79,7 @@ fn a_registered_modem_that_never_erases_is_waited_for_so_long_and_offline_it_goe
 }
 
 #[test]
-fn the_policy_gives_up_waiting_and_the_modem_erases_on() {
+fn r27_the_policy_gives_up_waiting_and_the_modem_erases_on() {
     let (modem, file) = modem(Wait::Millis(2_000), Wait::Forever);
     let (mut policy, mut store) = (Patience(700, 0), RamStore::new());
     let mut target = ModemDelta::with(modem.clone(), modem.delay(), SoftSha256::default(), &mut policy);
@@ -96,7 +96,7 @@ fn the_policy_gives_up_waiting_and_the_modem_erases_on() {
 }
 
 #[test]
-fn prepare_erases_ahead_in_bounded_steps() {
+fn r07_prepare_erases_ahead_in_bounded_steps() {
     let (modem, file) = modem(Wait::Millis(1_950), Wait::Forever);
     let mut target = target(&modem);
     let size = Some(file.len() as u32);
@@ -123,7 +123,7 @@ fn prepare_erases_ahead_in_bounded_steps() {
 }
 
 #[test]
-fn low_voltage_is_busy_wherever_it_comes_and_passes() {
+fn r27_low_voltage_is_busy_wherever_it_comes_and_passes() {
     for low_from in [0, 1, 600, 1500, 10_000] {
         let (modem, file) = modem(Wait::Polls(1), Wait::Polls(1));
         let (mut target, mut store) = (target(&modem), RamStore::new());

@@ -17,7 +17,7 @@ pub(crate) fn small() -> FullFile {
 }
 
 #[test]
-fn a_full_update_survives_a_cut_anywhere() {
+fn r01_a_full_update_survives_a_cut_anywhere() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 300);
     let points = singles(&Cut::ALL, |cuts| device.live(cuts));
@@ -33,7 +33,7 @@ fn a_full_update_survives_a_cut_anywhere() {
 }
 
 #[test]
-fn a_full_update_survives_two_cuts_anywhere() {
+fn r03_a_full_update_survives_two_cuts_anywhere() {
     let began = Instant::now();
     let mut device = Device::<32, 512, 4>::new(&small(), 512);
     device.record = Some(Default::default());
@@ -42,7 +42,7 @@ fn a_full_update_survives_two_cuts_anywhere() {
 }
 
 #[test]
-fn programming_survives_two_cuts_anywhere() {
+fn r28_programming_survives_two_cuts_anywhere() {
     let began = Instant::now();
     let device = Device::<32, 512, 4>::new(&small(), 512).verified();
     let points = pairs(SOME, |cuts| device.live(cuts));
@@ -57,7 +57,7 @@ fn programming_survives_two_cuts_anywhere() {
 }
 
 #[test]
-fn cut_after_cut_after_cut_is_survived() {
+fn r03_cut_after_cut_after_cut_is_survived() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).verified();
     let count = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
@@ -109,7 +109,7 @@ fn die_later<const W: usize, const E: usize, const R: usize>(device: &Device<W, 
 }
 
 #[test]
-fn a_modem_that_dies_later_is_programmed_again_through_cuts_anywhere() {
+fn r28_a_modem_that_dies_later_is_programmed_again_through_cuts_anywhere() {
     let began = Instant::now();
     let device = Device::<4, 1024>::new(&small(), 512).applied();
     let points = singles(&Cut::ALL, |cuts| die_later(&device, cuts));

@@ -2,12 +2,14 @@
 //! in between the modem runs, or the next boot gives it a firmware.
 
 mod answers;
+mod bounded;
 mod damaged;
 mod delta;
 mod direct;
 mod dropped;
 mod erase;
 mod full;
+mod identity;
 mod push;
 mod staged;
 mod stored;

@@ -2,11 +2,13 @@
 
 mod watch;
 
+use std::ops::Range;
+
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Region, Shared};
 use dfu_target::progress::ProgressLog;
 use dfu_target::{Digest, ProgressStore};
-use dfu_target_nrf_modem::port::{Range, Uuid};
+use dfu_target_nrf_modem::port::{Range as Segment, Uuid};
 use dfu_target_nrf_modem::{ModemFull, Program, Recovered, Start};
 use dfu_testkit::flash::{Chip, SimFlash};
 use dfu_testkit::modem::{FakeModem, FullFile, ModemState, uuid};
@@ -38,11 +40,12 @@ pub(crate) struct Device<const W: usize, const E: usize, const R: usize = 1> {
     pub(crate) file: Vec<u8>,
     next: Vec<u8>,
     digest: [u8; 32],
-    expected: (Vec<Range>, Digest),
+    expected: (Vec<Segment>, Digest),
     before: ModemState,
     chunk: usize,
     /// How much of the next update comes.
     ahead: u32,
+    save_every: u32,
     /// The record at the beginning, where it is not kept in the flash.
     pub(crate) record: Option<RamStore>,
 }
@@ -75,7 +78,8 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         let layout = Layout::checked([(E as u32, staging), (E as u32 + staging, 2 * E as u32)]).unwrap();
         let before = modem.save();
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&file).into();
-        Self { chip, modem, layout, staging, file, next, digest, expected, before, chunk, ahead: 1200, record: None }
+        let (ahead, save_every, record) = (1200, 512, None);
+        Self { chip, modem, layout, staging, file, next, digest, expected, before, chunk, ahead, save_every, record }
     }
 
     /// With the progress in memory, and the file stored and verified already.
@@ -103,7 +107,23 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     }
 
     pub(crate) fn push<'f>(&self, file: &'f [u8]) -> Push<'f> {
-        Push { file, chunk: self.chunk, save_every: 512 }
+        Push { file, chunk: self.chunk, save_every: self.save_every }
+    }
+
+    /// Stores the progress each time so many more bytes are safe.
+    pub(crate) fn save_every(self, save_every: u32) -> Self {
+        Self { save_every, ..self }
+    }
+
+    /// Where the file, the markers and the log lie.
+    pub(crate) fn ours(&self) -> Range<u32> {
+        let start = E as u32;
+        start..start + self.staging + 2 * start
+    }
+
+    /// What lies where the file is staged, with the markers.
+    pub(crate) fn region(&self) -> Vec<u8> {
+        self.chip.sim().bytes()[E..E + self.staging as usize].to_vec()
     }
 
     pub(crate) fn with<T>(&self, work: impl FnOnce(Target<'_, W, E, R>, Region<'_, Chip<W, E, R>>) -> T) -> T {

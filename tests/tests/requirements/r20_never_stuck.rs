@@ -2,10 +2,12 @@
 
 use dfu_target::{Begun, DfuTarget, Update};
 use dfu_target_mcuboot::Mode;
-use dfu_testkit::device::{Board, Device, Release, Visit};
+use dfu_testkit::device::{Board, Release, Visit};
 use dfu_testkit::poll::run;
+use dfu_testkit::source::FlakySource;
+use fota_download::Job;
 
-type Small = Device<4, 1024, 4>;
+use crate::call::{Small, call};
 
 /// What a region may hold after anything: noise, erased or all programmed flash with noise in it, or shreds of what
 /// was there.
@@ -97,5 +99,25 @@ fn r20_random_slots_trailers_and_logs_never_keep_an_update_from_beginning() {
         }
         assert!(most <= 3 * clean + 200, "{mode:?}: {most} operations, {clean} on a clean device");
         println!("R20: {mode:?}: {rounds} random states, at most {most} flash operations, {clean} on a clean device");
+    }
+}
+
+#[test]
+fn r20_a_beginning_that_was_spoilt_keeps_no_job_from_its_end() {
+    let board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10);
+    let device = Small::new(board);
+    device.install(&board.image().build());
+    let new = board.image().version(2, 0, 0, 0).payload(5000).build();
+    let release = Release::new(&new);
+    device.fetch(&release, 4000, &mut Visit::default()).unwrap();
+    device.chip().sim().checkpoint();
+    // Behind the header, which is looked at when the update begins.
+    for at in (32..3000).step_by(61) {
+        device.chip().sim().rollback();
+        device.chip().sim().flip(device.target().start + at, (at % 8) as u8);
+        let mut source = FlakySource::new(&new).without_tags();
+        let first = call(&device, &mut source, &Job::of(*release.digest()), |_| ());
+        let second = call(&device, &mut source, &Job::of(*release.digest()), |_| ());
+        assert!(first.is_err() && second.is_ok(), "byte {at}: {first:?}, then {second:?}");
     }
 }

@@ -14,7 +14,7 @@ use crate::staged::{Device, NEW};
 use crate::{Boot, report};
 
 #[test]
-fn every_answer_at_every_call_of_a_full_update_is_typed_and_the_next_boot_gets_to_the_end() {
+fn r28_every_answer_at_every_call_of_a_full_update_is_typed_and_the_next_boot_gets_to_the_end() {
     let (began, mut points) = (Instant::now(), 0);
     let device = Device::<4, 1024>::new(&FullFile::small(uuid(NEW)), 512).applied();
     let counts = {

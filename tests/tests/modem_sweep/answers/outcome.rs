@@ -9,7 +9,7 @@ use crate::Boot;
 use crate::stored::Device;
 
 #[test]
-fn every_outcome_of_a_delta_is_settled() {
+fn r21_every_outcome_of_a_delta_is_settled() {
     let device = Device::new(700, true, false);
     for raw in [Raw::AUTH_ERROR, Raw::UUID_ERROR, Raw::VOLTAGE_LOW, Raw::INTERNAL_ERROR, Raw::HARDWARE_ERROR] {
         let mut life = device.restore();

@@ -12,7 +12,7 @@ use crate::push::Until;
 use crate::stored::Device;
 
 #[test]
-fn a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_twice_at_most() {
+fn r27_a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_twice_at_most() {
     let device = Device::new(1700, true, false);
     for (code, times) in
         [Code::AreaNotBlank, Code::InvalidFileOffset].into_iter().flat_map(|code| (1..=3).map(move |n| (code, n)))
@@ -47,7 +47,7 @@ fn a_modem_whose_area_is_not_blank_in_mid_stream_is_erased_and_given_all_again_t
 }
 
 #[test]
-fn an_area_that_is_said_to_be_empty_and_is_not_blank_is_erased() {
+fn r27_an_area_that_is_said_to_be_empty_and_is_not_blank_is_erased() {
     let device = Device::new(1700, true, false);
     // In front of the first byte, amid the first piece, behind what is recorded; once, and each time it is tried.
     for (at, times) in [0, 63, 64, 100, 700, 1500].into_iter().flat_map(|at| (1..=3).map(move |times| (at, times))) {
@@ -84,7 +84,7 @@ fn an_area_that_is_said_to_be_empty_and_is_not_blank_is_erased() {
 }
 
 #[test]
-fn a_modem_that_takes_bytes_and_does_not_hold_them_is_found_out() {
+fn r04_a_modem_that_takes_bytes_and_does_not_hold_them_is_found_out() {
     let device = Device::new(1700, true, false);
     // Nothing before the header is whole: the modem itself would miss that.
     for lost in 2..8 {
