@@ -113,7 +113,7 @@ impl<F: NorFlash, const N: usize> ProgressStore for ProgressLog<'_, F, N> {
             call,
             unit: 0,
             at: 0,
-            len: SHORT,
+            len: FULL,
             flash: PhantomData,
         };
         match self.region.run(&mut plan).await {
@@ -175,7 +175,8 @@ impl<F: NorFlash, const N: usize> Plan for LogPlan<'_, F, N> {
                         self.keep()?;
                         self.len = SHORT;
                     } else if self.unit == 0 {
-                        (self.unit, self.at, self.len) = (other::<F>(0), 0, SHORT);
+                        // A unit begins with a full record: a short one stands for none of the other unit.
+                        (self.unit, self.at, self.len) = (other::<F>(0), 0, FULL);
                     } else {
                         self.task = Task::Known;
                     }
@@ -214,8 +215,7 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
     /// Goes behind the record in the buffer if it is whole and newer than all before; whether it is.
     fn accept(&mut self) -> Option<bool> {
         let record = self.buffer.first_chunk()?;
-        // A unit begins with a full record: a short one stands for none of the other unit.
-        if record::len(record) != self.len || (self.len == SHORT && self.at == 0) {
+        if record::len(record) != self.len {
             return Some(false);
         }
         if self.len == FULL {

@@ -128,8 +128,11 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                         let call = if loads { StoreCall::Load(&mut found) } else { StoreCall::Save(&self.now) };
                         let result = self.store.call(call).await;
                         if loads {
+                            self.stage = Stage::Head;
                             // What a store found before it failed may be older than its last record.
-                            self.loaded(found.as_ref().filter(|_| result.is_ok()))
+                            if let (Ok(()), Some(found)) = (result, &found) {
+                                self.loaded(found);
+                            }
                         } else {
                             self.stored(result)?
                         }

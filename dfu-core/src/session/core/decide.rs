@@ -12,12 +12,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.plain = 0;
         self.written = Written::Committed(self.now.offset());
         self.more = false;
-        match self.now.size() {
-            Some(size) if input.len() > size.saturating_sub(self.next()) as usize => {
-                Err(SessionError::TooLong { size })
-            }
-            _ => Ok(()),
-        }
+        // No image has 4 GiB.
+        let size = self.now.size().unwrap_or(u32::MAX);
+        let fits = input.len() <= size.saturating_sub(self.next()) as usize;
+        if fits { Ok(()) } else { Err(SessionError::TooLong { size }) }
     }
 
     /// Takes bytes for which the target need not be waited for. Whether it took them; else nothing has changed.
@@ -93,9 +91,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     /// Takes what the store knows.
     #[inline(never)] // Less code than inside the state machine that calls it.
-    pub(super) fn loaded(&mut self, found: Option<&Progress>) {
-        self.stage = Stage::Head;
-        let Some(found) = found else { return };
+    pub(super) fn loaded(&mut self, found: &Progress) {
         self.now.set_identity(self.target.identity(found.kind(), self.now.index()));
         if self.continues(found) {
             self.stage = Stage::Found;
@@ -183,17 +179,17 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.stage = Stage::Body;
         // No target takes more than 4 GiB.
         self.next = self.next.wrapping_add(count);
-        match self.written {
+        match &mut self.written {
             Written::Committed(durable) => {
-                let durable = durable.min(self.next);
-                self.now.set_offset(durable);
+                *durable = self.next.min(*durable);
+                self.now.set_offset(*durable);
                 if let Some(kept) = self.target.keep() {
                     self.now.keep(kept);
                 }
-                self.written = Written::Committed(durable);
             }
             Written::Rewind(wanted) => {
-                self.rewind(wanted.min(self.next));
+                let wanted = self.next.min(*wanted);
+                self.rewind(wanted);
                 self.written = Written::Rewind(self.next);
             }
         }
