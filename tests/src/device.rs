@@ -79,12 +79,9 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
             .forgiving_tears_in(ours)
             .forgiving_tears_in(theirs);
         // So has the library the image's first word, where that is what asks for it.
-        let flash = match slots.config().mode().chooses() {
-            true => [map.primary, map.secondary]
-                .into_iter()
-                .fold(flash, |flash, from| flash.forgiving_tears_in(from..from + (W as u32).max(4))),
-            false => flash,
-        };
+        let first_words = if slots.config().mode().chooses() { &[map.primary, map.secondary][..] } else { &[] };
+        let first_word = |from: u32| from..from + (W as u32).max(4);
+        let flash = first_words.iter().fold(flash, |flash, from| flash.forgiving_tears_in(first_word(*from)));
         let runs = Cell::new(Side::Primary);
         let device = Self { chip: Chip::new(flash), map, slots, bootloader: board.bootloader(W, E), runs };
         for foreign in device.foreign() {
