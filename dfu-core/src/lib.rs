@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 mod fmt;
+mod then;
 
 pub mod blocking;
 pub mod digest;

@@ -6,6 +6,9 @@
 //!    │        └──┘ resume         │  all of it is stored already: not a byte is fetched
 //!    └────────────────────────────┘
 //! ```
+//!
+//! A call decides what it can at once, and does its I/O when its future is polled. A future that was never polled is as
+//! one that was dropped at its first wait.
 
 mod core;
 mod error;
@@ -19,6 +22,7 @@ use crate::digest::Digest;
 use crate::image::ImageKind;
 use crate::progress::ProgressStore;
 use crate::target::{Applied, Checked, DfuTarget, Written};
+use crate::then::then;
 
 /// One update: a target, a store and what is wanted. It holds all state; the faces below are views of it, so
 /// that an error never loses the target or the store.
@@ -75,10 +79,12 @@ impl<T: DfuTarget, S: ProgressStore> Update<T, S> {
     /// What is stored counts only if the caller's id, the size, the kind, the index and the target's identity
     /// all match; else the session starts from zero. Nothing is written or erased before the first bytes have
     /// been accepted by the target. Legal to repeat: what is stored is looked at again.
-    pub async fn begin(&mut self) -> Result<Begun<'_, T, S>, SessionError<T::Error>> {
+    pub fn begin(&mut self) -> impl Future<Output = Result<Begun<'_, T, S>, SessionError<T::Error>>> {
         self.0.reread();
-        self.0.run(Goal::Begin, &[]).await?;
-        Ok(if self.0.is_staged() { Begun::Staged(Staged(&mut self.0)) } else { Begun::Receiving(Session(&mut self.0)) })
+        then(self.0.run(Goal::Begin, &[]), |(core, result)| {
+            result
+                .map(|()| if core.is_staged() { Begun::Staged(Staged(core)) } else { Begun::Receiving(Session(core)) })
+        })
     }
 
     /// Gives the target and the store back. What is stored stays, to be taken up later.
@@ -87,6 +93,7 @@ impl<T: DfuTarget, S: ProgressStore> Update<T, S> {
     }
 }
 
+#[allow(clippy::type_complexity)] // The type says what a failure leaves in the caller's hands.
 impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// The offset of the byte that is wanted next.
     pub fn offset(&self) -> u32 {
@@ -138,9 +145,8 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
 
     /// Does one piece of work ahead of the next bytes; `true`: more is left. For the time in which the network is
     /// waited for. Dropping it costs the time spent and nothing else.
-    pub async fn prepare(&mut self) -> Result<bool, SessionError<T::Error>> {
-        self.call(Call::Prepare).await?;
-        Ok(self.more_to_prepare())
+    pub fn prepare(&mut self) -> impl Future<Output = Result<bool, SessionError<T::Error>>> {
+        then(self.0.run(Goal::Prepare, &[]), |(core, result)| result.map(|()| core.more_to_prepare()))
     }
 
     /// Whether the last [`prepare`](Self::prepare) left something to do.
@@ -149,22 +155,23 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     }
 
     /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next.
-    pub async fn resume(&mut self) -> Result<u32, SessionError<T::Error>> {
-        self.call(Call::Resume).await?;
-        Ok(self.0.next())
+    pub fn resume(&mut self) -> impl Future<Output = Result<u32, SessionError<T::Error>>> {
+        self.0.interrupt();
+        then(self.0.run(Goal::Begin, &[]), |(core, result)| result.map(|()| core.next()))
     }
 
     /// Does what `call` says, by one place that waits, which is less code than three. How it went,
     /// [`offset`](Self::offset) tells: it is less than what was written after a [`Written::Rewind`].
-    pub fn call(&mut self, call: Call<'_>) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
-        match call {
+    pub fn call<'c>(&'c mut self, call: Call<'c>) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        let (goal, bytes) = match call {
             Call::Resume => {
                 self.0.interrupt();
-                self.0.run(Goal::Begin, &[])
+                (Goal::Begin, &[][..])
             }
-            Call::Write(bytes) => self.0.run(Goal::Feed, bytes),
-            Call::Prepare => self.0.run(Goal::Prepare, &[]),
-        }
+            Call::Write(bytes) => (Goal::Feed, bytes),
+            Call::Prepare => (Goal::Prepare, &[][..]),
+        };
+        then(self.0.run(goal, bytes), |(_, result)| result)
     }
 
     /// Starts over from zero. Does no I/O: what is stored is dropped when the first bytes have been accepted.
@@ -176,17 +183,18 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     ///
     /// A refusal here may be the flash's fault: a bit that is stored wrong can read as a reason to refuse. The record
     /// still promises what is stored: [`abort`](Self::abort) or [`restart`](Self::restart) before the next attempt.
-    pub async fn finish(self) -> Result<Staged<'u, T, S>, Failed<Self, SessionError<T::Error>>> {
-        match self.0.run(Goal::Finish, &[]).await {
-            Ok(()) => Ok(Staged(self.0)),
-            Err(error) => Err(Failed::new(self, error)),
-        }
+    pub fn finish(self) -> impl Future<Output = Result<Staged<'u, T, S>, Failed<Self, SessionError<T::Error>>>> {
+        then(self.0.run(Goal::Finish, &[]), |(core, result)| match result {
+            Ok(()) => Ok(Staged(core)),
+            Err(error) => Err(Failed::new(Self(core), error)),
+        })
     }
 
     /// Gives the update up: forgets the progress, then drops what the target stores of it, and nothing else that it
     /// may hold. The session then stands at zero. Legal to repeat after a failure.
-    pub async fn abort(&mut self) -> Result<(), SessionError<T::Error>> {
-        if self.0.give_up() { self.0.run(Goal::Abort, &[]).await } else { Ok(()) }
+    pub fn abort(&mut self) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        let goal = if self.0.give_up() { Goal::Abort } else { Goal::Begin };
+        then(self.0.run(goal, &[]), |(_, result)| result)
     }
 }
 
@@ -231,22 +239,22 @@ impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
     /// are to run together, each with an update of its own: record all of them, then apply each. After a cut, those
     /// that are [`attempted`](Staged::attempted) were recorded; were all of them, go on and apply each again, else
     /// none was applied yet.
-    pub async fn record(self) -> Result<Self, Failed<Self, SessionError<T::Error>>> {
+    pub fn record(self) -> impl Future<Output = Result<Self, Failed<Self, SessionError<T::Error>>>> {
         self.0.mark_applied();
-        match self.0.run(Goal::Finish, &[]).await {
-            Ok(()) => Ok(self),
-            Err(error) => Err(Failed::new(self, error)),
-        }
+        then(self.0.run(Goal::Finish, &[]), |(core, result)| match result {
+            Ok(()) => Ok(Self(core)),
+            Err(error) => Err(Failed::new(Self(core), error)),
+        })
     }
 
     /// Records that the image was applied, then asks for it to be run. Legal to repeat after a failure; where the
     /// error's kind is [`Rewind`](crate::ErrorKind::Rewind), begin again: some bytes are wanted once more.
-    pub async fn apply(self) -> Result<Applied, Failed<Self, SessionError<T::Error>>> {
+    pub fn apply(self) -> impl Future<Output = Result<Applied, Failed<Self, SessionError<T::Error>>>> {
         self.0.mark_applied();
-        match self.0.run(Goal::Apply, &[]).await {
-            Ok(()) => Ok(self.0.applied()),
-            Err(error) => Err(Failed::new(self, error)),
-        }
+        then(self.0.run(Goal::Apply, &[]), |(core, result)| match result {
+            Ok(()) => Ok(core.applied()),
+            Err(error) => Err(Failed::new(Self(core), error)),
+        })
     }
 
     /// Goes back to receiving, to start over or abort.

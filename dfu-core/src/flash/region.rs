@@ -64,38 +64,41 @@ impl<F: NorFlash> Region<'_, F> {
     /// Carries a plan out in this window, as [`flash::run`](super::run) does on a whole flash. The flash is taken
     /// for one operation at a time.
     // Held over the awaits on purpose: that is what makes the others find it busy.
-    #[allow(clippy::await_holding_refcell_ref)]
-    pub async fn run(&mut self, plan: &mut dyn Plan) -> Result<(), RegionError<F::Error>> {
-        while let Some(mut op) = plan.next() {
-            let (at, len) = op.span();
-            if at.checked_add(len).is_none_or(|end| end > self.size) {
-                return Err(RegionError::OutOfBounds);
+    // And no `async fn`, which keeps its arguments twice.
+    #[allow(clippy::await_holding_refcell_ref, clippy::manual_async_fn)]
+    pub fn run(&mut self, plan: &mut dyn Plan) -> impl Future<Output = Result<(), RegionError<F::Error>>> {
+        async move {
+            while let Some(op) = plan.next() {
+                let (at, len) = op.span();
+                if at.checked_add(len).is_none_or(|end| end > self.size) {
+                    return Err(RegionError::OutOfBounds);
+                }
+                let start = self.start;
+                let mut wait = self.moved >= YIELD_EVERY as u32;
+                let mut flash = loop {
+                    if wait {
+                        self.moved = 0;
+                        yield_now().await;
+                    }
+                    if let Ok(flash) = self.shared.flash.try_borrow_mut() {
+                        break flash;
+                    }
+                    if !self.shared.wait {
+                        return Err(RegionError::Busy);
+                    }
+                    wait = true;
+                };
+                let result = match op {
+                    Op::Read(at, into) => flash.read(at.wrapping_add(start), into).await,
+                    Op::Write(at, bytes) => flash.write(at.wrapping_add(start), bytes).await,
+                    Op::Erase(from, to) => flash.erase(from.wrapping_add(start), to.wrapping_add(start)).await,
+                };
+                result.map_err(RegionError::Flash)?;
+                // At the worst a yield is left out.
+                self.moved = self.moved.wrapping_add(len);
             }
-            op.shift(self.start);
-            let mut wait = self.moved >= YIELD_EVERY as u32;
-            let mut flash = loop {
-                if wait {
-                    self.moved = 0;
-                    yield_now().await;
-                }
-                if let Ok(flash) = self.shared.flash.try_borrow_mut() {
-                    break flash;
-                }
-                if !self.shared.wait {
-                    return Err(RegionError::Busy);
-                }
-                wait = true;
-            };
-            let result = match op {
-                Op::Read(at, into) => flash.read(at, into).await,
-                Op::Write(at, bytes) => flash.write(at, bytes).await,
-                Op::Erase(from, to) => flash.erase(from, to).await,
-            };
-            result.map_err(RegionError::Flash)?;
-            // At the worst a yield is left out.
-            self.moved = self.moved.wrapping_add(len);
+            Ok(())
         }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Request, SessionError};
 use crate::digest::Digest;
 use crate::image::{Image, ImageKind};
 use crate::progress::{Progress, ProgressStore, State, StoreCall};
-use crate::target::{Applied, Assurance, Call, Checked, DfuTarget, Proof, Written};
+use crate::target::{Applied, Assurance, Call, Checked, DfuTarget, ErrorType, Proof, Written};
 
 #[derive(Debug)]
 #[repr(C)] // The large ones last: small offsets make short instructions.
@@ -81,6 +81,9 @@ enum Step<'a> {
     Done,
 }
 
+/// What a call was made on, and how it went.
+pub(super) type Outcome<'c, T, S> = (&'c mut Core<T, S>, Result<(), SessionError<<T as ErrorType>::Error>>);
+
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(super) fn new(target: T, store: S, request: Request) -> Self {
         let Request { progress: now, size, save_every, digest } = request;
@@ -109,17 +112,23 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.stage = Stage::Unread;
     }
 
-    /// The one loop that awaits.
+    /// The one loop that awaits. Gives itself back, for what follows from it.
     #[allow(clippy::manual_async_fn)] // An `async fn` keeps its arguments twice.
-    pub(super) fn run(
-        &mut self,
-        goal: Goal,
-        mut input: &[u8],
-    ) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+    pub(super) fn run<'c>(&'c mut self, goal: Goal, mut input: &'c [u8]) -> impl Future<Output = Outcome<'c, T, S>> {
         async move {
-            self.start(input)?;
+            let plain = match self.start(input) {
+                Ok(plain) => plain,
+                Err(error) => return (self, Err(error)),
+            };
             loop {
-                let step = self.step(goal, &mut input)?;
+                let step = if plain > 0 {
+                    self.feed(input)
+                } else {
+                    match self.step(goal, &mut input) {
+                        Ok(step) => step,
+                        Err(error) => return (self, Err(error)),
+                    }
+                };
                 let image;
                 let call = match step {
                     Step::Load | Step::Save => {
@@ -133,8 +142,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                             if let (Ok(()), Some(found)) = (result, &found) {
                                 self.loaded(found);
                             }
-                        } else {
-                            self.stored(result)?
+                        } else if let Err(error) = self.stored(result) {
+                            return (self, Err(error));
                         }
                         continue;
                     }
@@ -156,11 +165,15 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     Step::Digest => Call::Digest(&mut self.checked),
                     Step::Apply => Call::Apply(&self.proof, &mut self.applied),
                     Step::Abort => Call::Abort,
-                    Step::Done => return Ok(()),
+                    Step::Done => return (self, Ok(())),
                 };
                 match self.target.call(call).await {
-                    Ok(()) if self.done(step) => return Ok(()),
-                    Err(error) if !self.forgives(&error) => return Err(SessionError::Target(error)),
+                    Ok(()) if self.done(step) => return (self, Ok(())),
+                    Ok(()) if plain > 0 => {
+                        self.plain = plain;
+                        return (self, Ok(()));
+                    }
+                    Err(error) if !self.forgives(&error) => return (self, Err(SessionError::Target(error))),
                     _ => {}
                 }
             }

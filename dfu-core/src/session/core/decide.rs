@@ -7,15 +7,18 @@ use crate::session::SessionError;
 use crate::target::{DfuTarget, Error, ErrorKind, Proof, Written};
 
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
-    /// Refuses what is too long.
-    pub(super) fn start(&mut self, input: &[u8]) -> Result<(), SessionError<T::Error>> {
-        self.plain = 0;
+    /// Refuses what is too long. Returns how many plain bytes are left behind a write of plain ones; 0: it is none.
+    pub(super) fn start(&mut self, input: &[u8]) -> Result<u32, SessionError<T::Error>> {
+        let plain = core::mem::take(&mut self.plain).saturating_sub(u32::try_from(input.len()).unwrap_or(u32::MAX));
+        if plain > 0 && !input.is_empty() {
+            return Ok(plain);
+        }
         self.written = Written::Committed(self.now.offset());
         self.more = false;
         // No image has 4 GiB.
         let size = self.now.size().unwrap_or(u32::MAX);
         let fits = input.len() <= size.saturating_sub(self.next()) as usize;
-        if fits { Ok(()) } else { Err(SessionError::TooLong { size }) }
+        if fits { Ok(0) } else { Err(SessionError::TooLong { size }) }
     }
 
     /// Takes bytes for which the target need not be waited for. Whether it took them; else nothing has changed.
@@ -55,8 +58,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 let len = self.save_every.wrapping_sub(beyond_grid) as usize;
                 let (piece, rest) = input.split_at_checked(len.min(input.len())).unwrap_or_default();
                 *input = rest;
-                self.stage = Stage::Interrupted;
-                Step::Write(piece)
+                self.feed(piece)
             }
             (Stage::Body, Goal::Feed) => {
                 let missing = self.now.size().unwrap_or(u32::MAX).wrapping_sub(self.next);
@@ -69,6 +71,12 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             },
             (_, Goal::Feed | Goal::Finish | Goal::Apply) => return Err(SessionError::Interrupted),
         })
+    }
+
+    /// Has the target write a piece.
+    pub(super) fn feed<'a>(&mut self, piece: &'a [u8]) -> Step<'a> {
+        self.stage = Stage::Interrupted;
+        Step::Write(piece)
     }
 
     /// Collects the head and tells what it is.
