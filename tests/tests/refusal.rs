@@ -3,7 +3,7 @@
 
 use dfu_target::image::mcuboot::HeaderError;
 use dfu_target::session::SessionError;
-use dfu_target::{Begun, ErrorKind, ImageKind, Request, Update};
+use dfu_target::{Begun, DfuTarget, ErrorKind, Image, ImageKind, Request, Update};
 use dfu_target_mcuboot::{Error, Mode, Refusal, TlvFault, Upgrade};
 use dfu_testkit::device::{Board, Device, Failure, Release, Visit};
 use dfu_testkit::image::ImageBuilder;
@@ -158,6 +158,24 @@ fn r16_an_image_that_does_not_fit_is_refused_without_a_flash_operation() {
     assert_eq!(device.chip().sim().points(), points);
     // Its header does not show it.
     costs_the_slot("bytes behind the image, without end", &good().extended(&[0xff; 9000]), None, too_large);
+}
+
+#[test]
+fn r16_after_a_piece_that_is_too_long_nothing_is_taken_until_the_target_is_asked_again() {
+    let (device, file) = (device(), good());
+    let mut shared = device.share();
+    let (_, mut target, _) = device.open(&mut shared);
+    let size = file.len() as u32;
+    let image = Image { size: Some(size), head: &file, ..Image::new(ImageKind::Mcuboot) };
+    assert_eq!(run(target.init(&image, 0)), Ok(0));
+    run(target.write(&file[..100])).unwrap();
+    let long = [&file[100..], &[0]].concat();
+    assert_eq!(run(target.write(&long)), Err(Error::Refused(Refusal::TooLarge { size: size + 1, max: size })));
+    assert_eq!(run(target.write(&file[100..])), Err(Error::Closed));
+    assert!(!target.take(&file[100..110]));
+    assert_eq!(run(target.init(&image, 0)), Ok(0));
+    run(target.write(&file)).unwrap();
+    assert!(run(target.digest()).is_ok());
 }
 
 #[test]

@@ -51,6 +51,7 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             Call::Write(bytes, _) => {
                 let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.most);
                 if size > max {
+                    self.writer.close();
                     return self.refuse(Refusal::TooLarge { size, max });
                 }
                 if !self.writer.close() {
