@@ -7,6 +7,8 @@
 set -euo pipefail
 
 programs='writer session http fota coap coap-source http-source coap-tcp-source fota-remote modem-delta modem-settle modem-full'
+# By hand, what the first two aims were set for, and less.
+programs+=' least-writer least-http'
 # Each by itself; RSA without the SHA-256 engine, which the target has anyway.
 signatures='sig-p256 sig-ed25519 sig-ed25519-pure sig-rsa2048 sig-rsa3072'
 pin=1.95.0

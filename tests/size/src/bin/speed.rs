@@ -1,5 +1,6 @@
 //! How many instructions an image takes on its way into flash, on a simulated Cortex-M33: by a bare loop, by a session
-//! with the MCUboot target, and by embassy-boot's updater; then what reading it back takes beyond its SHA-256.
+//! with the MCUboot target, and by embassy-boot's updater; by what is below the session alone, which nothing above it
+//! can be less than; then what reading it back takes beyond its SHA-256.
 //! speed.sh runs it. The flash is memory: what is written is copied, what is erased is filled.
 #![no_std]
 #![no_main]
@@ -51,6 +52,17 @@ extern "C" fn _start() -> ! {
         Some(count.instructions())
     });
     table.row("raw", raw);
+    table.row("raw async", |chunk| block_on(straight(Flash(0), chunk)));
+    table.row("region", |chunk| {
+        let mut shared = Shared::new(Flash(0));
+        let [slot, _] = shared.split(&MAP);
+        block_on(straight(slot, chunk))
+    });
+    table.row("region+buffer", |chunk| {
+        let mut shared = Shared::new(Flash(0));
+        let [slot, _] = shared.split(&MAP);
+        block_on(gathered(slot, chunk))
+    });
     let mut finish = None;
     for (name, logs) in [("session", false), ("session+log", true)] {
         table.row(name, |chunk| {
@@ -132,6 +144,47 @@ fn raw(chunk: usize) -> Option<u32> {
         }
         blocking::NorFlash::write(&mut flash, at as u32, bytes).ok()?;
         at += chunk;
+    }
+    Some(count.instructions())
+}
+
+/// The same by a flash that is waited for.
+#[inline(never)]
+async fn straight<F: NorFlash>(mut flash: F, chunk: usize) -> Option<u32> {
+    let count = Count::start();
+    let mut at = 0;
+    for bytes in image().chunks_exact(chunk) {
+        if at % SECTOR == 0 {
+            flash.erase(at as u32, (at + SECTOR) as u32).await.ok()?;
+        }
+        flash.write(at as u32, bytes).await.ok()?;
+        at += chunk;
+    }
+    Some(count.instructions())
+}
+
+/// The same, where small pieces are gathered in a buffer.
+#[inline(never)]
+async fn gathered<F: NorFlash>(mut flash: F, chunk: usize) -> Option<u32> {
+    let count = Count::start();
+    let (mut buffer, mut filled, mut at) = ([0; BUFFER], 0, 0);
+    for bytes in image().chunks_exact(chunk) {
+        if filled == 0 && at % SECTOR == 0 {
+            flash.erase(at as u32, (at + SECTOR) as u32).await.ok()?;
+        }
+        let whole = if bytes.len() < BUFFER {
+            buffer.get_mut(filled..filled + bytes.len())?.copy_from_slice(bytes);
+            filled += bytes.len();
+            if filled < BUFFER {
+                continue;
+            }
+            filled = 0;
+            &buffer[..]
+        } else {
+            bytes
+        };
+        flash.write(at as u32, whole).await.ok()?;
+        at += whole.len();
     }
     Some(count.instructions())
 }
