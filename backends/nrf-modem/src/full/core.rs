@@ -200,10 +200,12 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
         mem::replace(&mut self.result, Ok(()))
     }
 
-    /// What comes after the writer's work, which is over.
+    /// What comes after the writer's work, which is over. Where nothing does, the stream stays open for its next bytes.
     pub(super) fn again(&mut self) -> Option<Step> {
         let again = self.again.take();
-        self.writer.close();
+        if again.is_some() {
+            self.writer.close();
+        }
         again
     }
 
