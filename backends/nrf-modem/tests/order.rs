@@ -222,6 +222,7 @@ fn prepare_erases_ahead_unit_by_unit_and_no_more_than_the_file_needs() {
             let mut steps = 0;
             while target.prepare().await.unwrap() {
                 steps += 1;
+                assert!(steps < units, "there is no end of it");
                 assert_eq!(chip.sim().counts().erases, before + steps, "a unit a call");
             }
             let erased = chip.sim().counts().erases;
@@ -238,7 +239,7 @@ fn prepare_erases_ahead_unit_by_unit_and_no_more_than_the_file_needs() {
 fn a_wrapper_that_the_flash_spoils_is_found_when_it_is_read_back_and_not_gone_on_from() {
     let (chip, file) = (chip(16), FullFile::small(uuid(2)).build());
     let wrapper = FullFile::small(uuid(2)).wrapper().len();
-    let mut found = [0; 3];
+    let mut found = [0; 4];
     for bit in (0..wrapper * 8).step_by(5) {
         chip.sim().load(0, &[0xff; 16 * 1024]);
         full(&chip, |mut target| {
@@ -252,10 +253,11 @@ fn a_wrapper_that_the_flash_spoils_is_found_when_it_is_read_back_and_not_gone_on
                         let from = target.init(&image(FULL, &file, true), 3000).await;
                         assert_eq!(from, Ok(0), "bit {bit}: it does not show where the segments begin");
                     }
-                    Err(FullError::WrongSize { .. } | FullError::BlobHash) => found[1] += 1,
+                    Err(FullError::WrongSize { .. }) => found[1] += 1,
+                    Err(FullError::BlobHash) => found[2] += 1,
                     // The signature's bytes, which the modem alone can check.
                     Ok(checked) => {
-                        found[2] += 1;
+                        found[3] += 1;
                         assert!(checked.matches(&sha256(&file)).is_none(), "bit {bit}");
                     }
                     other => panic!("bit {bit}: {other:?}"),
@@ -263,7 +265,7 @@ fn a_wrapper_that_the_flash_spoils_is_found_when_it_is_read_back_and_not_gone_on
             });
         });
     }
-    assert!(found.iter().all(|count| *count > 10), "{found:?}");
+    assert!(found.iter().all(|count| *count > 5), "{found:?}");
 }
 
 #[test]
