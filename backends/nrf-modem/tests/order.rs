@@ -230,6 +230,11 @@ fn prepare_erases_ahead_unit_by_unit_and_no_more_than_the_file_needs() {
             assert_eq!((chip.sim().counts().erases, erased), (erased, units), "none is erased twice");
             let checked = target.digest().await.unwrap();
             assert!(checked.matches(&sha256(&file)).is_some());
+            // Nor where a piece that was too long has ended the stream.
+            target.init(&image(FULL, &file, true), 0).await.unwrap();
+            target.write(&file[..600]).await.unwrap();
+            assert!(target.write(&[0; 20_000]).await.is_err());
+            assert_eq!((target.prepare().await, chip.sim().counts().erases), (Ok(false), erased + 1));
         });
     });
     assert!(chip.sim().bytes()[units as usize * 1024..].iter().all(|byte| *byte == 0x5a));

@@ -177,7 +177,9 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
                 let durable = if self.total > 0 { self.writer.durable().min(self.received) } else { 0 };
                 **written = Written::Committed(durable);
             }
-            Call::Prepare(more) => **more = self.writer.unprepared(self.total).is_some(),
+            Call::Prepare(more) => {
+                **more = self.stage == Stage::Body && self.writer.unprepared(self.total).is_some();
+            }
             Call::Digest(checked) => {
                 self.stage = Stage::Checked;
                 **checked = Checked { digest: self.digest, assurance: Assurance::Hash };
