@@ -22,7 +22,7 @@ fn target(modem: &FakeModem) -> Target {
 }
 
 async fn push(target: &mut Target, file: &[u8], chunk: usize) -> Result<(), SessionError<DirectError>> {
-    Push { file, chunk, save_every: 512 }.run(target, NoProgress, Until::Applied).await
+    Push { file, chunk, save_every: 512, prepares: false }.run(target, NoProgress, Until::Applied).await
 }
 
 fn runs(modem: &FakeModem, n: u32) -> bool {

@@ -39,7 +39,7 @@ fn target(modem: &FakeModem) -> ModemDelta<FakeModem, dfu_testkit::modem::Delay,
 }
 
 fn push(file: &[u8]) -> Push<'_> {
-    Push { file, chunk: 256, save_every: 512 }
+    Push { file, chunk: 256, save_every: 512, prepares: false }
 }
 
 fn settles(modem: &FakeModem, store: &mut RamStore) {

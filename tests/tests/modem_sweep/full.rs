@@ -33,6 +33,13 @@ fn r01_a_full_update_survives_a_cut_anywhere() {
 }
 
 #[test]
+fn a_full_update_that_is_erased_ahead_survives_a_cut_anywhere() {
+    let device = Device::<32, 512, 4>::new(&small(), 200).preparing();
+    let points = singles(&Cut::ALL, |cuts| device.live(cuts));
+    assert!(points > 9 * 100, "{points}");
+}
+
+#[test]
 fn r03_a_full_update_survives_two_cuts_anywhere() {
     let began = Instant::now();
     let mut device = Device::<32, 512, 4>::new(&small(), 512);

@@ -204,7 +204,7 @@ async fn give_up<T: DfuTarget, S: ProgressStore>(update: &mut Update<T, S>) -> R
 
 /// Whether a record promises bytes of this file.
 fn is_of(record: Option<&Progress>, file: &[u8]) -> bool {
-    let digest = Push { file, chunk: 1, save_every: 1 }.digest();
+    let digest = Push { file, chunk: 1, save_every: 1, prepares: false }.digest();
     record.is_some_and(|record| record.id() == ImageId(digest.0) && record.offset() > 0)
 }
 

@@ -9,6 +9,8 @@ pub(crate) struct Push<'f> {
     pub(crate) file: &'f [u8],
     pub(crate) chunk: usize,
     pub(crate) save_every: u32,
+    /// Has the application erase ahead before each piece.
+    pub(crate) prepares: bool,
 }
 
 /// What to do when the file is there.
@@ -46,6 +48,9 @@ impl Push<'_> {
                 while session.offset() < end {
                     rounds += 1;
                     assert!(rounds < most, "it comes to no end");
+                    if self.prepares {
+                        session.prepare().await?;
+                    }
                     let at = session.offset() as usize;
                     let _ = session.write(&self.file[at..size.min((at + self.chunk) as u32) as usize]).await?;
                 }

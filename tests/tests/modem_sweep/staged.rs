@@ -46,6 +46,7 @@ pub(crate) struct Device<const W: usize, const E: usize, const R: usize = 1> {
     /// How much of the next update comes.
     ahead: u32,
     save_every: u32,
+    prepares: bool,
     /// The record at the beginning, where it is not kept in the flash.
     pub(crate) record: Option<RamStore>,
 }
@@ -78,8 +79,23 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         let layout = Layout::checked([(E as u32, staging), (E as u32 + staging, 2 * E as u32)]).unwrap();
         let before = modem.save();
         let digest = <sha2::Sha256 as sha2::Digest>::digest(&file).into();
-        let (ahead, save_every, record) = (1200, 512, None);
-        Self { chip, modem, layout, staging, file, next, digest, expected, before, chunk, ahead, save_every, record }
+        let (ahead, save_every, prepares, record) = (1200, 512, false, None);
+        Self {
+            chip,
+            modem,
+            layout,
+            staging,
+            file,
+            next,
+            digest,
+            expected,
+            before,
+            chunk,
+            ahead,
+            save_every,
+            prepares,
+            record,
+        }
     }
 
     /// With the progress in memory, and the file stored and verified already.
@@ -107,12 +123,17 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     }
 
     pub(crate) fn push<'f>(&self, file: &'f [u8]) -> Push<'f> {
-        Push { file, chunk: self.chunk, save_every: self.save_every }
+        Push { file, chunk: self.chunk, save_every: self.save_every, prepares: self.prepares }
     }
 
     /// Stores the progress each time so many more bytes are safe.
     pub(crate) fn save_every(self, save_every: u32) -> Self {
         Self { save_every, ..self }
+    }
+
+    /// Has the application erase ahead before each piece.
+    pub(crate) fn preparing(self) -> Self {
+        Self { prepares: true, ..self }
     }
 
     /// Where the file, the markers and the log lie.

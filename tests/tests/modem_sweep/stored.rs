@@ -66,7 +66,7 @@ impl Device {
     }
 
     pub(crate) fn push(&self) -> Push<'_> {
-        Push { file: &self.file, chunk: 300, save_every: self.save_every }
+        Push { file: &self.file, chunk: 300, save_every: self.save_every, prepares: false }
     }
 
     /// Stores the progress each time so many more bytes are safe.

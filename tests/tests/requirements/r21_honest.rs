@@ -78,13 +78,23 @@ fn r21_what_is_said_after_a_cut_anywhere_is_what_runs() {
                 // Cut in the update, or in the confirmation.
                 device.chip().sim().cut_after(point, cut);
                 let mut over = device.update(&Release::new(&images[1]), &mut Visit::default()).is_ok();
+                let mut before = None;
                 for boot in 1..=3 {
                     device.boot();
-                    let said = check(&device, &images, upgrade);
-                    *states.entry(said).or_insert(0) += 1;
+                    let mut said = check(&device, &images, upgrade);
+                    *states.entry(format!("{said:?}")).or_insert(0) += 1;
+                    let runs_new = device.holds(device.running(), &images[1]);
+                    if let Some((said, ran_new)) = before {
+                        let stays = ran_new && said != RunningState::Trial;
+                        assert_eq!(runs_new, stays, "{mode:?}, {upgrade:?}: {said:?} was said before this reset");
+                    }
                     if boot == 1 && over && confirms {
                         over = device.confirm().is_ok();
+                        if over {
+                            said = device.state();
+                        }
                     }
+                    before = Some((said, runs_new)).filter(|_| !wavers(&device) && device.chip().sim().is_powered());
                 }
                 if over {
                     break;
@@ -99,8 +109,13 @@ fn r21_what_is_said_after_a_cut_anywhere_is_what_runs() {
     println!("R21: said after a cut: {states:?}");
 }
 
+/// Whether bits that a cut left between two values may make another mark of what was none, or none of one.
+fn wavers(device: &Small) -> bool {
+    [device.running(), device.target()].into_iter().any(|slot| device.chip().sim().is_unstable(slot))
+}
+
 /// What the library says of the image that runs, if it is so.
-fn check(device: &Small, [old, new]: &[ImageFile; 2], upgrade: Upgrade) -> String {
+fn check(device: &Small, [old, new]: &[ImageFile; 2], upgrade: Upgrade) -> RunningState {
     let runs_new = device.holds(device.running(), new);
     let (state, mode) = (device.state(), device.slots().config().mode());
     let what = format!("{mode:?}, {upgrade:?}: {state:?}, and the new one runs: {runs_new}");
@@ -113,7 +128,7 @@ fn check(device: &Small, [old, new]: &[ImageFile; 2], upgrade: Upgrade) -> Strin
         RunningState::Confirmed => assert!(runs_new || mode.chooses(), "{what}"),
         _ => panic!("{what}"),
     }
-    format!("{state:?}")
+    state
 }
 
 /// What the library says of the file that runs.

@@ -177,7 +177,9 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
                 let durable = if self.total > 0 { self.writer.durable().min(self.received) } else { 0 };
                 **written = Written::Committed(durable);
             }
-            Call::Prepare(more) => **more = self.writer.unprepared(self.total).is_some(),
+            Call::Prepare(more) => {
+                **more = self.stage == Stage::Body && self.writer.unprepared(self.total).is_some();
+            }
             Call::Digest(checked) => {
                 self.stage = Stage::Checked;
                 **checked = Checked { digest: self.digest, assurance: Assurance::Hash };
@@ -200,10 +202,12 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
         mem::replace(&mut self.result, Ok(()))
     }
 
-    /// What comes after the writer's work, which is over.
+    /// What comes after the writer's work, which is over. Where nothing does, the stream stays open for its next bytes.
     pub(super) fn again(&mut self) -> Option<Step> {
         let again = self.again.take();
-        self.writer.close();
+        if again.is_some() {
+            self.writer.close();
+        }
         again
     }
 

@@ -1,5 +1,4 @@
-use std::format;
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
@@ -284,10 +283,30 @@ fn any_byte_changed_is_refused_or_read_as_something_sound() {
 
 #[test]
 fn what_is_wrong_is_said_in_a_sentence() {
-    let said = |error: WrapperError| -> String { error.to_string() };
-    assert_eq!(said(WrapperError::SegmentOverlap(3)), "segment 3 overlaps one before it");
-    assert_eq!(said(WrapperError::TooLong), "the wrapper is longer than 1024 bytes");
-    assert_eq!(format!("{}", WrapperError::Signature(384)), "the wrapper's signature has 384 bytes instead of 256");
+    use WrapperError::*;
+    for (error, text) in [
+        (Truncated, "the wrapper is not all there"),
+        (TooLong, "the wrapper is longer than 1024 bytes"),
+        (NotCose, "the wrapper is no COSE_Sign1"),
+        (Indefinite, "the wrapper leaves a length open"),
+        (Algorithm, "the wrapper is not signed with PS256"),
+        (Unprotected, "the wrapper's unprotected header is not empty"),
+        (Signature(384), "the wrapper's signature has 384 bytes instead of 256"),
+        (Manifest, "the wrapper's manifest is damaged"),
+        (ManifestTrailing, "bytes follow the wrapper's manifest"),
+        (HashLength(20), "the hash of the segments has 20 bytes instead of 32"),
+        (Segments, "the list of the segments is damaged"),
+        (SegmentsTrailing, "bytes follow the list of the segments"),
+        (OddSegments, "the last segment has no length"),
+        (NoSegments, "there are not a loader and a segment of firmware"),
+        (TooManySegments, "there are more than 128 segments"),
+        (SegmentEmpty(1), "segment 1 is empty"),
+        (SegmentOverflow(2), "segment 2 ends behind the last address"),
+        (SegmentOverlap(3), "segment 3 overlaps one before it"),
+        (BlobOverflow, "the segments take more than 32 bits"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
 }
 
 /// What is in front of the payload.
