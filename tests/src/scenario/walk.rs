@@ -1,6 +1,8 @@
 //! A cut at each point of a life, without living up to it each time: power takes all but the flash, so each cut begins
 //! with the flash as it was at its point.
 
+mod drops;
+
 use alloc::vec::Vec;
 
 use super::World;
@@ -8,7 +10,6 @@ use super::course::Course;
 use super::world::Life;
 use crate::device::{Caller, GoesOn, Patient, Visit};
 use crate::flash::{Change, Cut};
-use crate::poll::Patience;
 use crate::search::Turns;
 
 /// What a walk does at each point, or at each await.
@@ -76,18 +77,6 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         self.along(life, |run, stretch| self.cut_through(run, stretch, plan, turns, count));
     }
 
-    /// Lives to the end, and drops a future at each await of that, in both ways to go on.
-    fn drop_along(&self, plan: &Plan, turns: &mut Turns<'_>, count: &mut Count) {
-        self.along(Life::default(), |run, stretch| {
-            for at in (1..=stretch.awaits).filter(|_| turns.mine()) {
-                for goes_on in [GoesOn::Same, GoesOn::Anew] {
-                    self.drop_at(Place { run, at }, goes_on, stretch.start, plan, count);
-                }
-            }
-            stretch.changes.iter().for_each(|change| self.again(change));
-        });
-    }
-
     /// Lives to the end. `work` has each stretch from where the flash is as at its start, and leaves it as at its end.
     fn along(&self, mut life: Life, mut work: impl FnMut(usize, &Stretch<W>)) {
         for run in 0..8 {
@@ -140,59 +129,6 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
 
     fn again(&self, change: &Change<W>) {
         self.device.chip().sim().apply(change).expect("it worked before");
-    }
-
-    /// A future is dropped, the application goes on, and all is as before.
-    fn drop_at(&self, place: Place, goes_on: GoesOn, life: Life, plan: &Plan, count: &mut Count) {
-        let _told = Told::Drop(place, goes_on);
-        let (chip, runs) = (self.device.chip(), self.device.runs());
-        chip.sim().checkpoint();
-        let stretch = self.stretch(life, Course::dropping(chip, Patience::until(place.at), goes_on));
-        count.drops += 1;
-        match plan.then {
-            Then::Rest => self.live_behind(&stretch, plan, count),
-            Then::Again => {
-                chip.sim().rollback();
-                let then = Plan { then: Then::Rest, ..*plan };
-                self.cut_through(place.run, &stretch, &then, &mut Turns::all(), count);
-                self.live_behind(&stretch, plan, count);
-            }
-            Then::Chance(times) => {
-                let mut rng = place.rng();
-                for _ in 0..times {
-                    chip.sim().rollback();
-                    self.cut_somewhere(place.run, &stretch, plan, &mut rng, count);
-                }
-            }
-        }
-        chip.sim().commit();
-        chip.sim().rollback();
-        chip.sim().commit();
-        self.device.set_runs(runs);
-    }
-
-    /// What comes behind a stretch without another fault.
-    fn live_behind(&self, stretch: &Stretch<W>, plan: &Plan, count: &mut Count) {
-        if stretch.over {
-            count.lives += 1;
-            count.finished += 1;
-            return self.finished();
-        }
-        let mut life = stretch.end;
-        self.reset(&mut life);
-        self.rest(&life, plan, count);
-    }
-
-    /// One cut by chance in a stretch, most often soon, and up to four more behind it.
-    fn cut_somewhere(&self, run: usize, stretch: &Stretch<W>, plan: &Plan, rng: &mut fastrand::Rng, count: &mut Count) {
-        let Some(last) = stretch.changes.len().checked_sub(1) else { return };
-        let at = reach(rng).min(last);
-        stretch.changes[..at].iter().for_each(|change| self.again(change));
-        let (cut, life) = (*rng.choice(plan.ways).expect("some way"), self.life_at(stretch, at));
-        self.fork(Place { run, at }, &stretch.changes[at], cut, life, count, |life, count| {
-            self.by_chance(life, plan, rng, count);
-            self.rest(life, plan, count);
-        });
     }
 
     fn cut_at(&self, place: Place, change: &Change<W>, life: Life, last: bool, plan: &Plan, count: &mut Count) {
