@@ -84,7 +84,8 @@ def tests(text):
 def fault_points(text):
     found = re.findall(r"^fault points: (\d+) in ([\d.]+) s(?: \([^)]* per s\))? \((.*)\)", text, re.M)
     suites = [{"what": what, "points": int(points), "seconds": float(seconds)} for points, seconds, what in found]
-    return {**tests(text), "points": sum(suite["points"] for suite in suites), "suites": suites}
+    dropped = sum(map(int, re.findall(r"^dropped futures: (\d+)", text, re.M)))
+    return {**tests(text), "points": sum(suite["points"] for suite in suites), "dropped": dropped, "suites": suites}
 
 
 def fuzz(text):

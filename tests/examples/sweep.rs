@@ -22,4 +22,5 @@ fn main() {
     // And up to five cuts in a row, by chance.
     let chains = Search::new(scenario).ways(&Cut::FEW).finishing_one_in(16).chains::<4, 4096, 1>(1);
     println!("{chains} in {} chains", chains.lives);
+    println!("{}", Search::new(scenario).finishing_one_in(16).dropping().singles::<4, 4096, 1>()); // And cancelled.
 }

@@ -22,7 +22,7 @@ amount=${1:-60s}
 [ $# = 0 ] || shift
 targets=("$@")
 # The slow ones first, so that none of them is what is waited for.
-[ $# -gt 0 ] || targets=(signature image session http coap coap_tcp record trailer state wrapper head)
+[ $# -gt 0 ] || targets=(signature image session http coap coap_tcp record trailer state trace wrapper head)
 
 from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

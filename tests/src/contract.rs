@@ -12,7 +12,7 @@ use dfu_target::target::{Assurance, Checked, Written};
 use dfu_target::{DfuTarget, Digest, Error, ErrorKind, ErrorType, Probe};
 
 use crate::flash::Cut;
-use crate::poll::{poll_limited, run};
+use crate::poll::{Patience, poll_limited, run};
 
 /// Runs the whole suite against the targets that a rig makes; panics where one of them breaks the contract.
 pub fn contract<R: Rig>(rig: &R) {
@@ -342,19 +342,17 @@ fn survives_dropped_futures<R: Rig>(rig: &R) {
     rig.set_yields(true);
     let image = rig.image();
     let size = image.len() as u32;
-    let mut polls = 1;
+    let mut nth = 1;
     loop {
         let mut run = Run::fresh(rig);
-        let mut left = polls;
+        let mut patience = Patience::until(nth);
         let mut durable = 0;
         let mut at = run.init(0);
         // Written, read back, applied: one of these futures is dropped.
         let mut dropped = false;
         while at < size && !dropped {
             let piece = &image[at as usize..image.len().min(at as usize + 700)];
-            let (result, used) = limited(run.target.write(piece), left);
-            left -= used;
-            match result {
+            match patience.wait(run.target.write(piece)) {
                 Some(written) => {
                     let written = written.expect("writes work");
                     run.keep(written);
@@ -367,14 +365,12 @@ fn survives_dropped_futures<R: Rig>(rig: &R) {
             }
         }
         if !dropped {
-            let (result, used) = limited(run.target.digest(), left);
-            left -= used;
-            dropped = result.is_none();
+            dropped = patience.wait(run.target.digest()).is_none();
             durable = if dropped { durable } else { size };
         }
         if !dropped {
             let proof = Checked { digest: sha256(image), assurance: Assurance::None }.matches(&sha256(image));
-            dropped = limited(run.target.apply(proof.expect("the same")), left).0.is_none();
+            dropped = patience.wait(run.target.apply(proof.expect("the same"))).is_none();
         }
         if !dropped {
             break;
@@ -386,9 +382,9 @@ fn survives_dropped_futures<R: Rig>(rig: &R) {
             // A mark that was torn and shares its place with the image's end.
             assert_eq!(error.kind(), ErrorKind::Rewind, "{error}");
         }
-        polls += 1;
+        nth += 1;
     }
-    assert!(polls > 10, "the rig's place makes the futures wait");
+    assert!(nth > 10, "the rig's place makes the futures wait");
     rig.set_yields(false);
 }
 
@@ -420,18 +416,6 @@ fn aborts_and_begins_again<R: Rig>(rig: &R) {
     crate::poll::run(run.target.abort()).expect("nothing to give up");
     let from = run.init(0);
     run.complete(from);
-}
-
-/// Polls at most so often; the output if there is one, and the polls.
-fn limited<F: Future>(future: F, polls: usize) -> (Option<F::Output>, usize) {
-    let mut used = 0;
-    let mut future = core::pin::pin!(future);
-    let counted = core::future::poll_fn(|context| {
-        used += 1;
-        future.as_mut().poll(context)
-    });
-    let output = poll_limited(counted, polls);
-    (output, used)
 }
 
 fn sha256(bytes: &[u8]) -> Digest {

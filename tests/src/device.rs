@@ -1,10 +1,13 @@
 //! [`Device`]: a whole device: two slots and a progress log in one flash, MCUboot and an application.
 
 mod board;
+mod release;
 mod visit;
 
-pub use board::{Board, FlashMap};
-pub use visit::{Phase, Release, Visit};
+pub use board::{Board, FlashMap, MODES};
+pub use release::Release;
+pub(crate) use visit::{Caller, GoesOn, Patient};
+pub use visit::{Phase, Visit};
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -262,12 +265,24 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
 
     /// The application keeps the image that runs. It may write nothing but the last bytes of the running slot.
     pub fn confirm(&self) -> Result<(), ConfirmError<RegionError<SimError>>> {
+        self.confirm_by(&mut Patient)
+    }
+
+    /// [`confirm`](Self::confirm) by somebody who may drop that call.
+    pub(crate) fn confirm_by(&self, caller: &mut impl Caller) -> Result<(), ConfirmError<RegionError<SimError>>> {
         let end = self.running().end;
         let mark = end - 128..end;
         let mut shared = self.share();
-        let (mut running, _, _) = self.open(&mut shared);
         self.chip.sim().guard(core::slice::from_ref(&mark));
-        let result = run(running.confirm());
+        let result = loop {
+            let (mut running, _, _) = self.open(&mut shared);
+            if let Some(result) = caller.wait(running.confirm(), &mut Visit::default()) {
+                break result;
+            }
+            if caller.goes_on() == GoesOn::Same {
+                break run(running.confirm());
+            }
+        };
         self.guard();
         result
     }

@@ -1,6 +1,8 @@
 //! [`Scenario`]: a device that was updated before, a new release for it, and its life from there on through cuts.
 
 mod checks;
+#[cfg(feature = "std")]
+mod course;
 mod given_up;
 #[cfg(feature = "std")]
 mod walk;

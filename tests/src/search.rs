@@ -34,6 +34,7 @@ use crate::scenario::{Count, Cutting, Plan, Scenario, Then};
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
     scenario: Scenario,
+    drops: bool,
     ways: &'static [Cut],
     finish_every: u64,
 }
@@ -41,7 +42,21 @@ pub struct Search {
 impl Search {
     /// Cuts of every kind; each life is lived to its end.
     pub const fn new(scenario: Scenario) -> Self {
-        Self { scenario, ways: &Cut::ALL, finish_every: 1 }
+        Self { scenario, drops: false, ways: &Cut::ALL, finish_every: 1 }
+    }
+
+    /// Drops a future first, where else the first cut comes: as an application does that cancels its update, or waits
+    /// for no more than so long.
+    ///
+    /// That happens at each await of the update and of the confirmation: before each operation of the flash, and
+    /// behind it. Then the application goes on, on the device as it is, in both ways: with what it has, as
+    /// [`Session::resume`](dfu_target::Session::resume) does, and with an update of its own. [`singles`](Self::singles)
+    /// leaves it at that; in [`pairs`](Self::pairs) and [`chains`](Self::chains) the power is cut behind it, before the
+    /// next reset.
+    #[must_use]
+    pub const fn dropping(mut self) -> Self {
+        self.drops = true;
+        self
     }
 
     /// Cuts of these kinds alone.
@@ -77,7 +92,7 @@ impl Search {
 
     fn walk<const W: usize, const E: usize, const R: usize>(self, then: Then) -> Tally {
         let began = Instant::now();
-        let plan = Plan { ways: self.ways, then, finish_every: self.finish_every };
+        let plan = Plan { drops: self.drops, ways: self.ways, then, finish_every: self.finish_every };
         let next = AtomicUsize::new(0);
         let work = || self.scenario.build::<W, E, R>().walk(&plan, &mut Turns::new(&next));
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -88,6 +103,7 @@ impl Search {
         let sum = |of: fn(&Count) -> u64| counts.iter().map(of).sum();
         Tally {
             points: sum(|count| count.points),
+            drops: sum(|count| count.drops),
             lives: sum(|count| count.lives),
             finished: sum(|count| count.finished),
             took: began.elapsed(),

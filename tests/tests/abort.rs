@@ -2,7 +2,7 @@
 
 use dfu_target::{Begun, Digest, ErrorKind, ImageId, Request, Update};
 use dfu_target_mcuboot::{Flag, Mode};
-use dfu_testkit::device::{Board, Device, Release, Visit};
+use dfu_testkit::device::{Board, Device, MODES, Release, Visit};
 use dfu_testkit::flash::{Cut, Fault};
 use dfu_testkit::image::ImageBuilder;
 use dfu_testkit::poll::run;
@@ -97,17 +97,7 @@ fn r20_an_abort_that_failed_is_repeated_to_its_end() {
 
 #[test]
 fn to_withdraw_where_nothing_waits_changes_nothing() {
-    let modes = [
-        Mode::SwapMove,
-        Mode::SwapScratch,
-        Mode::SwapOffset,
-        Mode::OverwriteOnly,
-        Mode::DirectXip,
-        Mode::DirectXipRevert,
-        Mode::RamLoad,
-        Mode::RamLoadRevert,
-    ];
-    for mode in modes {
+    for mode in MODES {
         let board = Board::new(mode, 8 * 1024).sectors(12);
         let device = Device::<4, 1024>::new(board);
         device.install(&board.image().build());

@@ -1,51 +1,11 @@
 //! Each future is dropped at each of its awaits, and the update goes on in the same process.
 
-use core::future::Future;
-
 use dfu_target::session::SessionError;
 use dfu_target::{Begun, Update};
 use dfu_target_mcuboot::{Align, Mode, Upgrade};
 use dfu_testkit::device::{Board, Device, Release};
 use dfu_testkit::image::{ImageBuilder, ImageFile};
-use dfu_testkit::poll::{poll_limited, run};
-
-/// How the caller gives up on a future.
-#[derive(Clone, Debug)]
-enum Patience {
-    /// After so many polls in all, once; `None`: that was it.
-    Once(Option<usize>),
-    /// One call in twelve, by chance, after so many polls.
-    Often { polls: usize, rng: fastrand::Rng },
-}
-
-impl Patience {
-    fn wait<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        match self {
-            Self::Once(None) => Some(run(future)),
-            Self::Once(Some(left)) => {
-                let mut polls = 0;
-                let mut future = core::pin::pin!(future);
-                let counted = core::future::poll_fn(|context| {
-                    polls += 1;
-                    future.as_mut().poll(context)
-                });
-                let output = poll_limited(counted, *left);
-                *left -= polls;
-                if output.is_none() {
-                    *self = Self::Once(None);
-                }
-                output
-            }
-            Self::Often { polls, rng } => {
-                if rng.u8(0..12) == 0 {
-                    poll_limited(future, *polls)
-                } else {
-                    Some(run(future))
-                }
-            }
-        }
-    }
-}
+use dfu_testkit::poll::Patience;
 
 /// Brings the image in; how many futures were dropped.
 fn drive<const W: usize, const E: usize, const R: usize>(
@@ -53,22 +13,19 @@ fn drive<const W: usize, const E: usize, const R: usize>(
     release: &Release<'_>,
     mut patience: Patience,
     resumes: bool,
-) -> u32 {
-    let mut drops = 0;
+) -> usize {
     let size = release.file().len() as u32;
     let mut shared = device.share();
     let (_, target, log) = device.open(&mut shared);
     let mut update = Update::new(target, log, release.request());
-    let mut dropped = |is_none: bool| {
-        drops += u32::from(is_none);
+    let nothing_bad_is_pending = || {
         let (old, new) = (device.read(device.primary()), device.read(device.secondary()));
         assert!(device.bootloader().asked(&old, &new).is_none() || new.starts_with(release.file()));
-        is_none
     };
     let mut calls = 0;
     'begin: loop {
         let Some(begun) = patience.wait(update.begin()) else {
-            dropped(true);
+            nothing_bad_is_pending();
             continue;
         };
         let staged = match begun.unwrap() {
@@ -78,7 +35,8 @@ fn drive<const W: usize, const E: usize, const R: usize>(
                 while session.offset() < size {
                     calls += 1;
                     assert!(calls < 10_000, "it comes to no end");
-                    dropped(patience.wait(session.prepare()).is_none());
+                    let _ = patience.wait(session.prepare());
+                    nothing_bad_is_pending();
                     let durable = session.durable();
                     match patience.wait(session.write(release.piece(session.offset()))) {
                         // The one before was dropped, or its resume was.
@@ -88,7 +46,7 @@ fn drive<const W: usize, const E: usize, const R: usize>(
                             continue;
                         }
                         None => {
-                            dropped(true);
+                            nothing_bad_is_pending();
                             if !resumes {
                                 continue;
                             }
@@ -103,7 +61,7 @@ fn drive<const W: usize, const E: usize, const R: usize>(
                 match patience.wait(session.finish()) {
                     Some(staged) => staged.unwrap(),
                     None => {
-                        dropped(true);
+                        nothing_bad_is_pending();
                         continue 'begin;
                     }
                 }
@@ -113,10 +71,10 @@ fn drive<const W: usize, const E: usize, const R: usize>(
         match patience.wait(verified.apply()) {
             Some(applied) => {
                 let _ = applied.unwrap();
-                return drops;
+                return patience.drops();
             }
-            None => dropped(true),
-        };
+            None => nothing_bad_is_pending(),
+        }
     }
 }
 
@@ -137,10 +95,10 @@ fn sweep<const W: usize, const E: usize, const R: usize>(board: Board, chunk: us
     for (before, after) in [(true, false), (false, true)] {
         device.chip().sim().set_yields(before, after);
         for resumes in [true, false] {
-            let dropped = (1..).take_while(|polls| check(Patience::Once(Some(*polls)), resumes) > 0).count();
-            assert!(dropped > 30, "{dropped} awaits in all of an update");
-            let often = (1..8).flat_map(|polls| (0..12).map(move |seed| (polls, fastrand::Rng::with_seed(seed))));
-            let dropped: u32 = often.map(|(polls, rng)| check(Patience::Often { polls, rng }, resumes)).sum();
+            let awaits = (1..).take_while(|nth| check(Patience::until(*nth), resumes) > 0).count();
+            assert!(awaits > 30, "{awaits} in all of an update");
+            let often = (1..8).flat_map(|nth| (0..12).map(move |seed| Patience::often(12, nth, seed)));
+            let dropped: usize = often.map(|patience| check(patience, resumes)).sum();
             assert!(dropped > 50, "{dropped}");
         }
     }

@@ -6,25 +6,13 @@ use dfu_target_mcuboot::{
     Align, Config, ConfigError, ConfirmError, Error, Mode, Refusal, RunningState, Slots, SwapType, Upgrade,
 };
 use dfu_testkit::boot;
-use dfu_testkit::device::{Board, Device, Failure, Release, Visit};
+use dfu_testkit::device::{Board, Device, Failure, MODES, Release, Visit};
 use dfu_testkit::flash::{Chip, Cut};
 use dfu_testkit::image::ImageFile;
 use dfu_testkit::poll::run;
 
 const SECTOR: usize = 1024;
 const SLOT: u32 = 8 * SECTOR as u32;
-
-/// All modes, with slots for each.
-const MODES: [Mode; 8] = [
-    Mode::SwapMove,
-    Mode::SwapScratch,
-    Mode::SwapOffset,
-    Mode::OverwriteOnly,
-    Mode::DirectXip,
-    Mode::DirectXipRevert,
-    Mode::RamLoad,
-    Mode::RamLoadRevert,
-];
 
 type Small = Device<4, SECTOR, 4>;
 

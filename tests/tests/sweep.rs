@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use dfu_target_mcuboot::{Align, Mode, Upgrade};
-use dfu_testkit::device::{Board, FlashMap};
+use dfu_testkit::device::{Board, FlashMap, MODES};
 use dfu_testkit::flash::Cut;
 use dfu_testkit::scenario::Scenario;
 use dfu_testkit::search::{Search, Tally};
@@ -19,10 +19,13 @@ fn sweep<const W: usize, const E: usize, const R: usize>(name: &str, scenario: S
 }
 
 fn report(tally: Tally, name: &str) {
-    static ALL: Mutex<u64> = Mutex::new(0);
+    static ALL: Mutex<[u64; 2]> = Mutex::new([0; 2]);
     let mut all = ALL.lock().unwrap();
-    *all += tally.points;
-    println!("{tally} ({name}; {} lives, {} to their end); {all} in all", tally.lives, tally.finished);
+    let [points, drops] = &mut *all;
+    *points += tally.points;
+    *drops += tally.drops;
+    let lives = format!("{} lives, {} to their end", tally.lives, tally.finished);
+    println!("{tally} ({name}; {lives}); {points} and {drops} in all");
 }
 
 #[test]
@@ -164,29 +167,51 @@ fn r01_giving_an_update_up_survives_a_cut_anywhere() {
         points += abort::<4>(Scenario::new(Board::new(mode, 5 * 1024).sectors(8)).sizes(2000, 3000));
     }
     assert!(points > 100, "{points}");
-    report(Tally { points, lives: points, finished: points, took: began.elapsed() }, "giving up");
+    let tally = Tally { points, lives: points, finished: points, took: began.elapsed(), ..Tally::default() };
+    report(tally, "giving up");
 }
 
-/// A small device in each mode that swaps or copies.
-fn small() -> [(Mode, Scenario); 4] {
-    [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly].map(|mode| {
-        let scenario = Scenario::new(Board::new(mode, 8 * 256).align(Align::A16).sectors(8));
-        (mode, scenario.sizes(700, 900).fetching(300, 256))
-    })
+/// A small device.
+fn small(mode: Mode, erased: u8) -> Scenario {
+    let board = Board::new(mode, 8 * 256).align(Align::A16).sectors(8).erased(erased);
+    Scenario::new(board).sizes(700, 900).fetching(300, 256)
 }
+
+/// The modes that swap or copy.
+const MOVING: [Mode; 4] = [Mode::SwapMove, Mode::SwapScratch, Mode::SwapOffset, Mode::OverwriteOnly];
 
 #[test]
 fn r03_two_cuts_are_survived_wherever_they_come() {
-    for (mode, scenario) in small() {
-        let tally = Search::new(scenario).ways(&Cut::FEW).pairs::<16, 256, 4>();
-        report(tally, &format!("pairs, words of 16, {mode:?}"));
+    for (mode, erased) in MOVING.into_iter().flat_map(|mode| [(mode, 0xff), (mode, 0)]) {
+        let tally = Search::new(small(mode, erased)).ways(&Cut::FEW).pairs::<16, 256, 4>();
+        assert!(tally.points > 100_000, "{mode:?}: {tally:?}");
+        report(tally, &format!("pairs, words of 16, {mode:?}, erased to {erased:#04x}"));
     }
 }
 
 #[test]
 fn r03_cut_after_cut_after_cut_is_survived() {
-    for (mode, scenario) in small() {
-        report(Search::new(scenario).chains::<16, 256, 4>(40), &format!("chains, words of 16, {mode:?}"));
+    for (mode, erased) in MOVING.into_iter().zip([0xff, 0, 0xff, 0]) {
+        let tally = Search::new(small(mode, erased)).chains::<16, 256, 4>(40);
+        report(tally, &format!("chains, words of 16, {mode:?}, erased to {erased:#04x}"));
+    }
+}
+
+#[test]
+fn r09_a_future_dropped_anywhere_costs_an_erase_unit_at_the_most() {
+    for (mode, erased) in MODES.into_iter().flat_map(|mode| [(mode, 0xff), (mode, 0)]) {
+        let tally = Search::new(small(mode, erased).preparing()).dropping().singles::<16, 256, 4>();
+        assert!(tally.drops > 100 && tally.finished == tally.drops, "{mode:?}: {tally:?}");
+        report(tally, &format!("words of 16, {mode:?}, erased to {erased:#04x}, a future dropped"));
+    }
+}
+
+#[test]
+fn r09_a_dropped_future_and_a_cut_behind_it_are_survived_wherever_they_come() {
+    for (nth, mode) in MODES.into_iter().enumerate() {
+        let tally = Search::new(small(mode, [0xff, 0][nth % 2])).dropping().ways(&Cut::FEW).pairs::<16, 256, 4>();
+        assert!(tally.drops > 100 && tally.points > 100 * tally.drops, "{mode:?}: {tally:?}");
+        report(tally, &format!("words of 16, {mode:?}, a future dropped and a cut behind it"));
     }
 }
 
@@ -208,4 +233,24 @@ fn r03_a_hundred_thousand_chains_of_cuts_on_a_real_layout_are_survived() {
     let tally = Search::new(NRF9160).finishing_one_in(256).chains::<4, 4096, 4>(2);
     assert!(tally.lives > 100_000, "{tally:?}");
     report(tally, "nRF9160, 1 MiB, 256 KiB, chains");
+}
+
+/// A small part of that for a debug build.
+const DROPPING: Search = {
+    let size = if cfg!(debug_assertions) { 24 * 1024 } else { 256 * 1024 };
+    Search::new(NRF9160.sizes(16 * 1024, size)).finishing_one_in(64).dropping()
+};
+
+#[test]
+fn r09_a_future_dropped_anywhere_on_a_real_layout_costs_an_erase_unit_at_the_most() {
+    let tally = DROPPING.singles::<4, 4096, 4>();
+    assert!(tally.drops > 500, "{tally:?}");
+    report(tally, "nRF9160, 1 MiB, a future dropped");
+}
+
+#[test]
+fn r09_a_dropped_future_and_cuts_behind_it_are_survived_on_a_real_layout() {
+    let tally = DROPPING.chains::<4, 4096, 4>(3);
+    assert!(tally.drops > 500 && tally.points > 3 * tally.drops, "{tally:?}");
+    report(tally, "nRF9160, 1 MiB, a future dropped and chains of cuts behind it");
 }

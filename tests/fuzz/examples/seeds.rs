@@ -1,12 +1,16 @@
 //! Writes the first inputs of each target into `corpus/`: imgtool's small images, images of every kind that rules
-//! ask for, trailers and states of each mode, heads, records, and what a device can go through.
+//! ask for, trailers and states of each mode, heads, records, traces, and what a device can go through.
 
 use std::fs;
 use std::path::Path;
 
 use dfu_testkit::fixture::Fixture;
+use dfu_testkit::flash::{Chip, Fault, SimFlash};
 use dfu_testkit::image::{ImageBuilder, ImageFile, SEC_CNT, SHA256, Version};
+use dfu_testkit::poll::run;
 use dfu_testkit::record::Record;
+use dfu_testkit::trace::{Geometry, Ram, Recorder, Traced};
+use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 use sha2::{Digest, Sha512};
 
 fn main() {
@@ -21,6 +25,7 @@ fn main() {
     answers();
     datagrams();
     streams();
+    traces();
 }
 
 /// Which magic is put in front, what the two targets take, where it is cut; sizes of pieces, another version.
@@ -355,6 +360,40 @@ fn streams() {
     for (name, options, calls, script) in cases {
         save("coap_tcp", name, &[&options[..], calls, script].concat());
     }
+}
+
+/// Whether the target's own start comes in front, where it is cut; then a trace.
+fn traces() {
+    for (name, fault) in [("flash", None), ("failed", Some(Fault::FailedWrite))] {
+        let mut memory = [0; 400];
+        let chip = Chip::new(SimFlash::<4, 64>::new(512));
+        let recorder = Recorder::new(Ram::new(&mut memory), Geometry::of(&chip)).flash_bytes(true);
+        let mut flash = Traced::new(chip.clone(), &recorder);
+        fault.into_iter().for_each(|fault| chip.sim().fault_after(1, fault));
+        for at in [64, 128] {
+            let _ = run(flash.erase(at, at + 64));
+            let _ = run(flash.write(at, &[0x5a; 8]));
+            let _ = run(flash.write(at + 8, &[0xa5; 4]));
+            let _ = run(flash.read(at, &mut [0; 16]));
+            recorder.mark(at);
+        }
+        save("trace", name, &[&[1, 90, 0], recorder.into_sink().bytes()].concat());
+    }
+    let network: [&[u8]; 9] = [
+        b"\x11\x01\xbb\x03\x04host\x15",
+        b"\x12\x05\x01\x02\x03\x04\x21\x05GET /\x16\x05\x13\x15",
+        b"\x14\x80\x04\x17\x02\x05\x06\x07\x08\x21\x01a\x21\x01b",
+        b"\x14\x08\x18\x0d\x01\x19",
+        // The flash meanwhile, a reset, and events that were lost.
+        b"\x14\x08\x01\x00\x04\x17\x00\x00\x00\x00\x00\x04\x9c\xe3\xc4\x05",
+        b"\x02\x40\x04\x0d\xf0\xad\xba\x21\x04\x0d\xf0\xad\xba\x06\x02",
+        b"DFUT\x01\x04\x40\x01\x80\x04\x03\x40\x40\x05\x03\x41\x40\x05\x03\x80\x04\x40\x05",
+        b"\x22\xff\xff\xff\xff\x0f\x23\x07",
+        b"\x22\xff\xff\xff\xff\x1f",
+    ];
+    save("trace", "all", &[&[0, 70, 0], &network.concat()[..]].concat());
+    save("trace", "foreign", b"\x01\x09\x00DFUX\x01\x04\x40\x01\x80\x04");
+    save("trace", "version", b"\x01\x05\x00DFUT\x02\x04\x40\x01\x80\x04");
 }
 
 fn save(target: &str, name: &str, bytes: &[u8]) {

@@ -34,7 +34,7 @@ fn course<const W: usize, const E: usize, const R: usize>(mut script: Bytes<'_>)
         }
         let [wanted, options, actions] = script.array();
         if actions & 1 != 0 && world.is_on_trial() {
-            world.device.confirm().expect("an image on trial");
+            world.confirm();
         }
         life(&mut world, Wish { wanted: wanted % File::LAST, options, alone: actions & 4 != 0 }, &mut script);
         if actions & 2 != 0 {
@@ -165,6 +165,7 @@ impl<const W: usize, const E: usize, const R: usize> Life<'_, '_, W, E, R> {
         first: u8,
         second: u8,
     ) -> Stage<'u, T, S> {
+        self.world.goes_on();
         let file = self.file;
         let all = file.bytes.len();
         let at = (session.offset() as usize).min(all);
@@ -288,7 +289,7 @@ impl<const W: usize, const E: usize, const R: usize> Life<'_, '_, W, E, R> {
 fn honest<const W: usize, const E: usize, const R: usize>(mut world: World<W, E, R>) {
     world.reset();
     if world.is_on_trial() {
-        world.device.confirm().expect("an image on trial");
+        world.confirm();
     }
     world.device.chip().sim().reset_counts();
     let files = world.files();

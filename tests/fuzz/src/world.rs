@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use dfu_target::digest::SoftSha256;
 use dfu_target::image::ImageKind;
-use dfu_target_mcuboot::{Align, Mode, RunningState, Upgrade};
+use dfu_target_mcuboot::{Align, ConfirmError, Mode, RunningState, Upgrade};
 use dfu_target_nrf_modem::ModemDelta;
 use dfu_target_nrf_modem::port::{Delta, Offset};
 use dfu_testkit::boot::Refusal;
-use dfu_testkit::device::{Board, Device};
+use dfu_testkit::device::{Board, Device, MODES};
 use dfu_testkit::flash::{Cut, Fault};
 use dfu_testkit::modem::{Delay, FakeModem, ModemCall, Settings, uuid};
 
@@ -157,6 +157,12 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         self.applied = self.asked.is_some_and(|file| file != ANY);
     }
 
+    /// Another update goes on. Where the flash may lie, it is told of no request, and the image that waits is written
+    /// over.
+    pub fn goes_on(&mut self) {
+        self.applied &= !self.lies;
+    }
+
     /// It may be taken back from here on.
     pub fn gives_up(&mut self) {
         self.applied = false;
@@ -214,6 +220,15 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         (self.firmware, self.modem_asked) = (firmware, false);
     }
 
+    /// The image that runs on trial is kept. Where the flash has spoilt the word that says so, the next reset takes it
+    /// back.
+    pub fn confirm(&mut self) {
+        match self.device.confirm() {
+            Err(ConfirmError::Trailer) if self.lies => self.reset(),
+            result => result.expect("an image on trial"),
+        }
+    }
+
     /// Whether the image that runs has to confirm itself before the next one comes.
     pub fn is_on_trial(&self) -> bool {
         self.device.active().state == RunningState::Trial
@@ -222,17 +237,6 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
 
 /// One of the good ones.
 const ANY: u8 = u8::MAX;
-
-const MODES: [Mode; 8] = [
-    Mode::SwapMove,
-    Mode::SwapScratch,
-    Mode::SwapOffset,
-    Mode::OverwriteOnly,
-    Mode::DirectXip,
-    Mode::DirectXipRevert,
-    Mode::RamLoad,
-    Mode::RamLoadRevert,
-];
 
 const FAULTS: [Fault; 8] = [
     Fault::Failed,

@@ -50,6 +50,18 @@ impl FlashMap {
     pub const NRF9160_SLOT: u32 = 0x7_7000;
 }
 
+/// Every way in which MCUboot brings a new image in.
+pub const MODES: [Mode; 8] = [
+    Mode::SwapMove,
+    Mode::SwapScratch,
+    Mode::SwapOffset,
+    Mode::OverwriteOnly,
+    Mode::DirectXip,
+    Mode::DirectXipRevert,
+    Mode::RamLoad,
+    Mode::RamLoadRevert,
+];
+
 impl Board {
     /// Two slots of `slot` bytes and a bootloader of this mode with MCUboot's defaults.
     pub const fn new(mode: Mode, slot: u32) -> Self {

@@ -1,20 +1,10 @@
 //! What the application does between two resets.
 
 use dfu_target::session::Failed;
-use dfu_target::{Applied, Begun, Digest, ErrorKind, Request, Session, Update};
+use dfu_target::{Applied, Begun, ErrorKind, Session, Update};
 
-use super::{Device, Failure, Log, Secondary};
+use super::{Device, Failure, Log, Release, Secondary};
 use crate::poll::run;
-
-/// An image on a server, and how it is fetched.
-#[derive(Clone, Copy, Debug)]
-pub struct Release<'i> {
-    file: &'i [u8],
-    digest: Digest,
-    chunk: usize,
-    save_every: u32,
-    prepares: bool,
-}
 
 /// What happened in one run of the application, up to its end or a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,53 +41,40 @@ pub enum Phase {
     Applied,
 }
 
-impl<'i> Release<'i> {
-    /// A file that comes in pieces of 512 bytes; progress is stored every 1024.
-    pub fn new(file: &'i [u8]) -> Self {
-        let digest = Digest(<sha2::Sha256 as sha2::Digest>::digest(file).into());
-        Self { file, digest, chunk: 512, save_every: 1024, prepares: false }
+/// Who has the application do its work.
+pub(crate) trait Caller {
+    /// Comes before each call of the library.
+    fn calls(&mut self, _visit: &Visit) {}
+
+    /// Waits for a call of the library; `None`: it was dropped, and `visit` is that of what comes now.
+    fn wait<F: Future>(&mut self, call: F, visit: &mut Visit) -> Option<F::Output>;
+
+    /// What it does then.
+    fn goes_on(&self) -> GoesOn {
+        GoesOn::Same
     }
 
-    /// How many bytes come at once.
-    #[must_use]
-    pub fn chunk(mut self, bytes: usize) -> Self {
-        self.chunk = bytes;
-        self
+    /// The visit until then, if a call was dropped.
+    fn before(&self) -> Option<Visit> {
+        None
     }
+}
 
-    /// How often progress is stored.
-    #[must_use]
-    pub fn save_every(mut self, bytes: u32) -> Self {
-        self.save_every = bytes;
-        self
-    }
+/// How an application goes on when it has dropped a call of the library, on a device that was not reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GoesOn {
+    /// With what it has: the session resumes, or the update begins again.
+    Same,
+    /// With an update of its own: target, store and session were dropped with the call.
+    Anew,
+}
 
-    /// Has the application erase ahead before each piece.
-    #[must_use]
-    pub fn prepares(mut self, on: bool) -> Self {
-        self.prepares = on;
-        self
-    }
+/// Waits for each call to its end.
+pub(crate) struct Patient;
 
-    /// The file.
-    pub fn file(&self) -> &'i [u8] {
-        self.file
-    }
-
-    /// The file's SHA-256.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
-    /// The update that asks for it.
-    pub fn request(&self) -> Request {
-        Request::of(self.digest).size(self.file.len() as u32).save_every(self.save_every)
-    }
-
-    /// The piece at an offset.
-    pub fn piece(&self, offset: u32) -> &'i [u8] {
-        let rest = &self.file[offset as usize..];
-        &rest[..rest.len().min(self.chunk)]
+impl Caller for Patient {
+    fn wait<F: Future>(&mut self, call: F, _: &mut Visit) -> Option<F::Output> {
+        Some(run(call))
     }
 }
 
@@ -105,21 +82,25 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// The application fetches an image, or goes on with it, and asks for it to be run. It may write nothing but
     /// the secondary slot and the log. `visit` tells how far it came, also where the power failed.
     pub fn update(&self, release: &Release<'_>, visit: &mut Visit) -> Result<Applied, Failure> {
-        self.update_watched(release, visit, &mut |_| {})
+        self.update_by(&mut Patient, release, visit)
     }
 
-    /// [`update`](Self::update), with somebody who is told of the visit before each call of the library.
-    pub(crate) fn update_watched(
+    /// [`update`](Self::update) by somebody who may drop its calls.
+    pub(crate) fn update_by(
         &self,
+        caller: &mut impl Caller,
         release: &Release<'_>,
         visit: &mut Visit,
-        watch: &mut Watch<'_>,
     ) -> Result<Applied, Failure> {
         self.chip().sim().guard(&[self.target(), self.log()]);
         let mut shared = self.share();
-        let (_, target, log) = self.open(&mut shared);
-        let mut update = Update::new(target, log, release.request());
-        let result = self.go(&mut update, release, visit, watch);
+        let result = loop {
+            let (_, target, log) = self.open(&mut shared);
+            let mut update = Update::new(target, log, release.request());
+            if let Some(result) = self.go(caller, &mut update, release, visit).transpose() {
+                break result;
+            }
+        };
         self.guard();
         result
     }
@@ -132,7 +113,9 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         let (_, target, log) = self.open(&mut shared);
         let mut update = Update::new(target, log, release.request());
         let result = match run(update.begin()) {
-            Ok(Begun::Receiving(mut session)) => self.receive(&mut session, release, bytes, visit, &mut |_| {}),
+            Ok(Begun::Receiving(mut session)) => {
+                self.receive(&mut Patient, &mut session, release, bytes, visit).map(drop)
+            }
             Ok(Begun::Staged(_)) => {
                 visit.staged = true;
                 Ok(())
@@ -159,72 +142,101 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         result
     }
 
+    /// `None`: a call was dropped, and the update with it.
     fn go<'a>(
         &self,
+        caller: &mut impl Caller,
         update: &mut Update<Secondary<'a, W, E, R>, Log<'a, W, E, R>>,
         release: &Release<'_>,
         visit: &mut Visit,
-        watch: &mut Watch<'_>,
-    ) -> Result<Applied, Failure> {
-        for _ in 0..5 {
-            visit.phase = Phase::Begin;
-            watch(visit);
-            let staged = match run(update.begin())? {
-                Begun::Staged(staged) => {
-                    visit.staged = true;
-                    visit.attempted = staged.attempted();
-                    staged
-                }
-                Begun::Receiving(mut session) => {
-                    self.receive(&mut session, release, u32::MAX, visit, watch)?;
-                    visit.phase = Phase::Finish;
-                    watch(visit);
-                    run(session.finish()).map_err(Failed::into_error)?
-                }
-            };
-            visit.complete = self.chip().sim().is_powered();
-            let verified = staged.verify(release.digest()).map_err(Failed::into_error)?;
-            visit.phase = Phase::Apply;
-            watch(visit);
-            match run(verified.apply()).map_err(Failed::into_error) {
+    ) -> Result<Option<Applied>, Failure> {
+        for _ in 0..6 {
+            match self.attempt(caller, update, release, visit) {
+                Ok(None) if caller.goes_on() == GoesOn::Anew => return Ok(None),
+                Ok(None) => {}
                 // A mark was torn; it shares a sector with the image's end, which has to come once more.
-                Err(error) if error.kind() == ErrorKind::Rewind => {}
-                result => {
-                    visit.phase = if result.is_ok() { Phase::Applied } else { Phase::Apply };
-                    return result;
-                }
+                Err(error) if visit.phase == Phase::Apply && error.kind() == ErrorKind::Rewind => {}
+                result => return result,
             }
         }
         panic!("the image's end is wanted again and again: {visit:?}");
     }
 
+    /// `None`: a call was dropped.
+    fn attempt<'a>(
+        &self,
+        caller: &mut impl Caller,
+        update: &mut Update<Secondary<'a, W, E, R>, Log<'a, W, E, R>>,
+        release: &Release<'_>,
+        visit: &mut Visit,
+    ) -> Result<Option<Applied>, Failure> {
+        visit.phase = Phase::Begin;
+        caller.calls(visit);
+        let Some(begun) = caller.wait(update.begin(), visit) else { return Ok(None) };
+        let staged = match begun? {
+            Begun::Staged(staged) => {
+                visit.staged = true;
+                visit.attempted = staged.attempted();
+                staged
+            }
+            Begun::Receiving(mut session) => {
+                if !self.receive(caller, &mut session, release, u32::MAX, visit)? {
+                    return Ok(None);
+                }
+                visit.phase = Phase::Finish;
+                caller.calls(visit);
+                let Some(finished) = caller.wait(session.finish(), visit) else { return Ok(None) };
+                finished.map_err(Failed::into_error)?
+            }
+        };
+        visit.complete = self.chip().sim().is_powered();
+        let verified = staged.verify(release.digest()).map_err(Failed::into_error)?;
+        visit.phase = Phase::Apply;
+        caller.calls(visit);
+        let Some(applied) = caller.wait(verified.apply(), visit) else { return Ok(None) };
+        let applied = applied.map_err(Failed::into_error)?;
+        visit.phase = Phase::Applied;
+        Ok(Some(applied))
+    }
+
+    /// Whether it came to its end: no call was dropped, and the session with it.
     fn receive<'a>(
         &self,
+        caller: &mut impl Caller,
         session: &mut Session<'_, Secondary<'a, W, E, R>, Log<'a, W, E, R>>,
         release: &Release<'_>,
         most: u32,
         visit: &mut Visit,
-        watch: &mut Watch<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         visit.phase = Phase::Write;
-        let size = release.file.len() as u32;
+        let size = release.file().len() as u32;
         session.agree(Some(size), 0x7a9)?;
         visit.from.get_or_insert(session.offset());
         while session.offset() < size && visit.fetched < most {
-            watch(visit);
-            if release.prepares {
-                run(session.prepare())?;
-            }
-            let piece = release.piece(session.offset());
-            run(session.write(piece))?;
-            visit.fetched += piece.len() as u32;
-            if self.chip().sim().is_powered() {
-                visit.durable = session.durable();
+            caller.calls(visit);
+            let offset = session.offset();
+            let piece = release.piece(offset);
+            let call = async {
+                if release.prepares {
+                    session.prepare().await?;
+                }
+                session.write(piece).await
+            };
+            match caller.wait(call, visit) {
+                Some(written) => {
+                    written?;
+                    visit.fetched += piece.len() as u32;
+                    if self.chip().sim().is_powered() {
+                        visit.durable = session.durable();
+                    }
+                }
+                None if caller.goes_on() == GoesOn::Anew => return Ok(false),
+                None => {
+                    visit.phase = Phase::Write;
+                    visit.from = Some(run(session.resume())?);
+                }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
-
-/// Who is told how far a visit is.
-pub(crate) type Watch<'w> = dyn FnMut(&Visit) + 'w;

@@ -7,7 +7,7 @@ use dfu_target_mcuboot::{Mode, RunningState, Upgrade};
 use super::World;
 use super::world::Life;
 use crate::boot::{Refusal, SwapType};
-use crate::device::{Phase, Visit};
+use crate::device::{GoesOn, Phase, Visit};
 
 impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     /// From where a resume may ask for bytes at the earliest: the beginning of the erase unit of what was stored.
@@ -33,6 +33,15 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
             assert!(from >= life.floor.min(shared), "asks for {from:#x} while {:#x} is safe: {visit:?}", life.floor);
             let again = visit.fetched.saturating_sub(self.new.len() as u32 - from);
             assert!(again <= E as u32, "{again} bytes came twice without a reset: {visit:?}");
+        }
+    }
+
+    /// A call was dropped: the same session goes back to the beginning of an erase unit, and not beyond what it had
+    /// called durable.
+    pub(super) fn check_going_on(&self, before: &Visit, visit: &Visit, goes_on: GoesOn) {
+        if let (GoesOn::Same, Phase::Write, Some(from)) = (goes_on, before.phase, visit.from) {
+            let durable = before.durable / E as u32 * E as u32;
+            assert!(from >= durable, "asks for {from:#x} again while {durable:#x} is durable: {before:?} {visit:?}");
         }
     }
 

@@ -1,31 +1,36 @@
 //! A cut at each point of a life, without living up to it each time: power takes all but the flash, so each cut begins
 //! with the flash as it was at its point.
 
+mod drops;
+
 use alloc::vec::Vec;
 
 use super::World;
+use super::course::Course;
 use super::world::Life;
-use crate::device::Visit;
+use crate::device::{Caller, GoesOn, Patient, Visit};
 use crate::flash::{Change, Cut};
 use crate::search::Turns;
 
-/// What a walk does at each point.
+/// What a walk does at each point, or at each await.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
+    /// A future is dropped at each await, where else a cut comes at each point.
+    pub(crate) drops: bool,
     pub(crate) ways: &'static [Cut],
     pub(crate) then: Then,
     /// One life in so many is lived to its end, the others are looked at.
     pub(crate) finish_every: u64,
 }
 
-/// What comes behind a cut.
+/// What comes behind that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// The rest of the life.
     Rest,
     /// The rest of the life, with a cut at each of its points.
     Again,
-    /// Up to four more cuts by chance, and the rest of the life, so many times.
+    /// Cuts by chance, up to five in all, and the rest of the life, so many times.
     Chance(u32),
 }
 
@@ -34,49 +39,51 @@ pub(crate) enum Then {
 pub(crate) struct Count {
     /// Cuts that made a difference.
     pub(crate) points: u64,
+    /// Dropped futures.
+    pub(crate) drops: u64,
     /// Sequences of cuts.
     pub(crate) lives: u64,
     /// Of these, lived to their end.
     pub(crate) finished: u64,
 }
 
-/// A life from a reset to the next.
+/// A life to the next reset, from the one before or from a dropped future on.
 struct Stretch<const W: usize> {
+    start: Life,
     changes: Vec<Change<W>>,
     /// What the visit was, from which point on.
     visits: Vec<(usize, Visit)>,
+    awaits: usize,
     end: Life,
     over: bool,
 }
 
 impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
-    /// Cuts at those points of the update and of the confirmation whose turn it is.
+    /// Cuts at those points of the update and of the confirmation whose turn it is, or drops at those awaits.
     pub(crate) fn walk(&self, plan: &Plan, turns: &mut Turns<'_>) -> Count {
         self.restore();
         let mut count = Count::default();
-        self.cut_along(Life::default(), plan, turns, &mut count);
+        if plan.drops {
+            self.device.chip().sim().set_yields(true, true);
+            self.drop_along(plan, turns, &mut count);
+        } else {
+            self.cut_along(Life::default(), plan, turns, &mut count);
+        }
         count
     }
 
     /// Lives to the end, and cuts at each point of that.
-    fn cut_along(&self, mut life: Life, plan: &Plan, turns: &mut Turns<'_>, count: &mut Count) {
+    fn cut_along(&self, life: Life, plan: &Plan, turns: &mut Turns<'_>, count: &mut Count) {
+        self.along(life, |run, stretch| self.cut_through(run, stretch, plan, turns, count));
+    }
+
+    /// Lives to the end. `work` has each stretch from where the flash is as at its start, and leaves it as at its end.
+    fn along(&self, mut life: Life, mut work: impl FnMut(usize, &Stretch<W>)) {
         for run in 0..8 {
             self.device.chip().sim().checkpoint();
-            let stretch = self.stretch(life);
+            let stretch = self.stretch(life, Course::new(self.device.chip()));
             self.device.chip().sim().rollback();
-            for (at, change) in stretch.changes.iter().enumerate() {
-                if turns.mine() {
-                    let mut life = life;
-                    if let Some((_, visit)) = stretch.visits.iter().rev().find(|(from, _)| *from <= at) {
-                        self.learn(&mut life, visit);
-                    }
-                    // Behind a point is before the next one.
-                    let last = at + 1 == stretch.changes.len();
-                    let place = Place { run, at };
-                    self.cut_at(place, change, life, last, plan, count);
-                }
-                self.device.chip().sim().apply(change).expect("it worked before");
-            }
+            work(run, &stretch);
             self.device.chip().sim().commit();
             life = stretch.end;
             if stretch.over {
@@ -88,19 +95,44 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     }
 
     /// What the device does until the next reset.
-    fn stretch(&self, life: Life) -> Stretch<W> {
-        let (mut end, mut visits) = (life, Vec::new());
-        let chip = self.device.chip();
-        chip.sim().start_tape();
-        let began = chip.sim().points();
-        let over =
-            self.until_reset(&mut end, &mut |visit| visits.push(((chip.sim().points() - began) as usize, *visit)));
-        let changes = chip.sim().take_tape();
-        Stretch { changes, visits, end, over }
+    fn stretch(&self, mut start: Life, mut course: Course<'_, W, E, R>) -> Stretch<W> {
+        let mut end = start;
+        let over = self.until_reset(&mut end, &mut course);
+        if let Some(before) = course.before() {
+            self.learn(&mut start, &before);
+        }
+        let changes = self.device.chip().sim().take_tape();
+        let (awaits, visits) = course.end();
+        Stretch { start, changes, visits, awaits, end, over }
+    }
+
+    /// Does each change of a stretch, and cuts those whose turn it is.
+    fn cut_through(&self, run: usize, stretch: &Stretch<W>, plan: &Plan, turns: &mut Turns<'_>, count: &mut Count) {
+        for (at, change) in stretch.changes.iter().enumerate() {
+            if turns.mine() {
+                // Behind a point is before the next one.
+                let last = at + 1 == stretch.changes.len();
+                self.cut_at(Place { run, at }, change, self.life_at(stretch, at), last, plan, count);
+            }
+            self.again(change);
+        }
+    }
+
+    /// What is known of the past when a change comes.
+    fn life_at(&self, stretch: &Stretch<W>, at: usize) -> Life {
+        let mut life = stretch.start;
+        if let Some((_, visit)) = stretch.visits.iter().rev().find(|(from, _)| *from <= at) {
+            self.learn(&mut life, visit);
+        }
+        life
+    }
+
+    fn again(&self, change: &Change<W>) {
+        self.device.chip().sim().apply(change).expect("it worked before");
     }
 
     fn cut_at(&self, place: Place, change: &Change<W>, life: Life, last: bool, plan: &Plan, count: &mut Count) {
-        let mut rng = fastrand::Rng::with_seed(((place.run as u64) << 32) + place.at as u64);
+        let mut rng = place.rng();
         if let Then::Chance(times) = plan.then {
             for _ in 0..times {
                 let cut = rng.choice(plan.ways).expect("some way");
@@ -133,7 +165,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         count: &mut Count,
         then: impl FnOnce(&mut Life, &mut Count),
     ) {
-        let _told = Told(place, cut);
+        let _told = Told::Cut(place, cut);
         let (chip, runs) = (self.device.chip(), self.device.runs());
         chip.sim().checkpoint();
         chip.sim().cut_after(0, cut);
@@ -150,11 +182,10 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     fn by_chance(&self, life: &mut Life, plan: &Plan, rng: &mut fastrand::Rng, count: &mut Count) {
         let chip = self.device.chip();
         for _ in 0..rng.u32(1..5) {
-            let reach = 8 << (3 * rng.u32(0..4));
-            let (point, cut) = (rng.u64(0..reach), *rng.choice(plan.ways).expect("some way"));
-            let _told = Told(Place { run: 0, at: point as usize }, cut);
-            chip.sim().cut_after(point, cut);
-            self.until_reset(life, &mut |_| {});
+            let (at, cut) = (reach(rng), *rng.choice(plan.ways).expect("some way"));
+            let _told = Told::Cut(Place { run: 0, at }, cut);
+            chip.sim().cut_after(at as u64, cut);
+            self.until_reset(life, &mut Patient);
             let cut = !chip.sim().is_powered();
             count.points += u64::from(cut && chip.sim().cut_made_a_difference());
             self.reset(life);
@@ -193,21 +224,43 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     }
 }
 
-/// Where a cut hits: the run of the device since it began or since the cut before, and the point of that.
+/// A number of points, small ones most of the time.
+fn reach(rng: &mut fastrand::Rng) -> usize {
+    let most = 8 << (3 * rng.u32(0..4));
+    rng.u64(0..most) as usize
+}
+
+/// Where something happens: the run of the device since it began or since the cut before, and the point of that, or
+/// the await.
 #[derive(Clone, Copy)]
 struct Place {
     run: usize,
     at: usize,
 }
 
-/// Says which cut it was that does harm.
-struct Told(Place, Cut);
+impl Place {
+    /// The same numbers each time.
+    fn rng(self) -> fastrand::Rng {
+        fastrand::Rng::with_seed(((self.run as u64) << 32) + self.at as u64)
+    }
+}
+
+/// Says what it was that does harm.
+enum Told {
+    Cut(Place, Cut),
+    Drop(Place, GoesOn),
+}
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let Self(Place { run, at }, cut) = self;
-            std::eprintln!("after {cut:?} at point {at} of run {run}");
+        if !std::thread::panicking() {
+            return;
+        }
+        match self {
+            Self::Cut(Place { run, at }, cut) => std::eprintln!("after {cut:?} at point {at} of run {run}"),
+            Self::Drop(Place { run, at }, goes_on) => {
+                std::eprintln!("after a future dropped at await {at} of run {run}, going on {goes_on:?}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use dfu_target_mcuboot::{RunningState, Side};
 
 use super::{Cutting, Scenario};
-use crate::device::{Device, Phase, Release, Visit};
+use crate::device::{Caller, Device, Patient, Phase, Release, Visit};
 use crate::image::ImageFile;
 
 /// A device in front of an update, and how it got there.
@@ -66,7 +66,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
         let mut life = Life::default();
         for Cutting { point, cut } in cuttings {
             self.device.chip().sim().cut_after(*point, *cut);
-            if self.until_reset(&mut life, &mut |_| {}) {
+            if self.until_reset(&mut life, &mut Patient) {
                 break;
             }
             cuts += u64::from(!self.device.chip().sim().is_powered());
@@ -79,7 +79,7 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     /// Lives on without a cut.
     pub(super) fn live_on(&self, mut life: Life) {
         for _ in 0..6 {
-            if self.until_reset(&mut life, &mut |_| {}) {
+            if self.until_reset(&mut life, &mut Patient) {
                 return self.finished();
             }
             self.reset(&mut life);
@@ -88,18 +88,22 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
     }
 
     /// The application until the reset that it asks for or that a cut makes; whether there is nothing left to do.
-    pub(super) fn until_reset(&self, life: &mut Life, watch: &mut dyn FnMut(&Visit)) -> bool {
+    pub(super) fn until_reset(&self, life: &mut Life, caller: &mut impl Caller) -> bool {
         let device = &self.device;
         let power = || device.chip().sim().is_powered();
         if device.holds(device.running(), &self.new) {
-            let confirmed = device.confirm();
+            let confirmed = device.confirm_by(caller);
             assert!(confirmed.is_ok() || !power(), "{confirmed:?}");
             return power();
         }
         assert_ne!(device.state(), RunningState::Trial, "the old image was confirmed");
         let mut visit = Visit::default();
-        let result = device.update_watched(&self.release(), &mut visit, watch);
+        let result = device.update_by(caller, &self.release(), &mut visit);
         assert!(result.is_ok() || !power(), "{result:?} {visit:?}");
+        if let Some(before) = caller.before() {
+            self.learn(life, &before);
+            self.check_going_on(&before, &visit, caller.goes_on());
+        }
         self.learn(life, &visit);
         false
     }

@@ -102,7 +102,7 @@ impl<'t> Trace<'t> {
             Event::Ready | Event::Sent { .. } | Event::Received { .. } | Event::Broken { .. } => {
                 self.end(Channel::Network, event, open);
             }
-            _ => {}
+            _ => open.last = None,
         }
     }
 
@@ -115,8 +115,8 @@ impl<'t> Trace<'t> {
     }
 
     fn end(&mut self, channel: Channel, came: Event<'t>, open: &mut Open) {
-        let Some(at) = open.at[channel as usize].take() else { return };
-        open.last = Some(at);
+        open.last = open.at[channel as usize].take();
+        let Some(at) = open.last else { return };
         let other = 1 - channel as usize;
         (self.operations[at].came, self.operations[at].after) = (Some(came), open.ended[other]);
         open.ended[channel as usize] += 1;

@@ -86,7 +86,7 @@ impl<const W: usize, const E: usize, const R: usize> State<'_, W, E, R> {
     }
 
     fn compare(&mut self, operation: &Operation<'_>, range: Range<u32>) {
-        let unknown = self.found.unknown.iter().any(|other| other.start < range.end && range.start < other.end);
+        let unknown = self.found.unknown.iter().any(|other| other.start.max(range.start) < other.end.min(range.end));
         let there = sum(&self.flash.bytes()[range.start as usize..range.end as usize]);
         if let (Some(Event::Fetched { sum }), false) = (operation.came, unknown)
             && sum != there

@@ -40,20 +40,31 @@ fn a_full_update_that_is_erased_ahead_survives_a_cut_anywhere() {
 }
 
 #[test]
-fn r03_a_full_update_survives_two_cuts_anywhere() {
+fn r05_a_full_update_in_flash_that_is_erased_to_zeros_survives_a_cut_anywhere() {
     let began = Instant::now();
-    let mut device = Device::<32, 512, 4>::new(&small(), 512);
-    device.record = Some(Default::default());
-    let points = pairs(SOME, |cuts| device.live(cuts));
-    report(points, began, "pairs, words of 32, from the first byte on");
+    let device = Device::<4, 1024>::erased_to(0, &small(), 300);
+    let points = singles(&Cut::ALL, |cuts| device.live(cuts));
+    assert!(points > 9 * 500, "{points}");
+    report(points, began, "words of 4, erased to zeros, from the first byte on");
+}
+
+#[test]
+fn r03_a_full_update_survives_two_cuts_anywhere() {
+    for erased in [0xff, 0] {
+        let began = Instant::now();
+        let mut device = Device::<32, 512, 4>::erased_to(erased, &small(), 512);
+        device.record = Some(Default::default());
+        let points = pairs(SOME, |cuts| device.live(cuts));
+        report(points, began, &format!("pairs, words of 32, erased to {erased:#04x}, from the first byte on"));
+    }
 }
 
 #[test]
 fn r28_programming_survives_two_cuts_anywhere() {
     let began = Instant::now();
-    let device = Device::<32, 512, 4>::new(&small(), 512).verified();
+    let device = Device::<32, 512, 4>::erased_to(0, &small(), 512).verified();
     let points = pairs(SOME, |cuts| device.live(cuts));
-    report(points, began, "pairs, words of 32, from apply on");
+    report(points, began, "pairs, words of 32, erased to zeros, from apply on");
     if cfg!(debug_assertions) {
         return;
     }

@@ -65,11 +65,16 @@ pub(crate) type Target<'a, const W: usize, const E: usize, const R: usize> =
 impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     /// With progress in the flash.
     pub(crate) fn new(file: &FullFile, chunk: usize) -> Self {
+        Self::erased_to(0xff, file, chunk)
+    }
+
+    /// The same in flash that is erased to this value.
+    pub(crate) fn erased_to(erased: u8, file: &FullFile, chunk: usize) -> Self {
         let expected = (file.digest_ranges(), file.digest());
         let (file, next) = (file.build(), FullFile::small(uuid(8)).version(2, 2).build());
         let units = file.len().max(next.len()).div_ceil(E) + 2;
         let staging = (units * E) as u32;
-        let mut flash = SimFlash::<W, E, R>::new((units + 4) * E);
+        let mut flash = SimFlash::<W, E, R>::new((units + 4) * E).erased_value(erased);
         let old: Vec<u8> = (0..(units + 4) * E).map(|at| (at / 3) as u8).collect();
         flash.load(0, &old);
         flash.checkpoint();

@@ -4,7 +4,7 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
 use dfu_target::{Begun, ProgressLog, Update};
-use dfu_target_mcuboot::{Active, Config, McubootTarget, Mode, RunningState, Slots};
+use dfu_target_mcuboot::{Active, Config, ConfigError, McubootTarget, Mode, RunningState, Slots};
 use dfu_testkit::boot::{self, Boot, Bootloader};
 use dfu_testkit::device::Release;
 use dfu_testkit::flash::{Chip, Cut, SimFlash};
@@ -27,8 +27,17 @@ struct Device<const W: usize, const E: usize> {
 }
 
 impl<const W: usize, const E: usize> Device<W, E> {
-    fn new() -> Self {
-        let config = Config::new(Mode::OverwriteOnly).max_sectors(16);
+    fn new(mode: Mode) -> Self {
+        let larger = (E as u32).max(1024);
+        let (model, sector) = match mode {
+            // A sector of the bootloader's is as many erase units of the other flash, which is `MCUBOOT_LOGICAL_SECTOR_SIZE`.
+            Mode::SwapMove => (boot::Mode::Move, larger),
+            Mode::SwapOffset => (boot::Mode::Offset, larger),
+            // These take sectors as they are, if one is a multiple of the other.
+            Mode::SwapScratch => (boot::Mode::Scratch, 0),
+            _ => (boot::Mode::Overwrite, 0),
+        };
+        let config = Config::new(mode).max_sectors(16).sector(sector);
         let slots = Slots::checked::<Inside, Chip<W, E>>(SLOT, SLOT, config).unwrap();
         let old = ImageBuilder::new().payload(900).build();
         let new = ImageBuilder::new().version(2, 0, 0, 0).payload(3000).build();
@@ -38,7 +47,7 @@ impl<const W: usize, const E: usize> Device<W, E> {
         beside.load(0, &vec![0x5a; E]);
         beside.share_supply(&inside.sim());
         inside.sim().load(0, &old);
-        let (beside, bootloader) = (Chip::new(beside), Bootloader::new(boot::Mode::Overwrite, 4, E));
+        let (beside, bootloader) = (Chip::new(beside), Bootloader::new(model, 4, larger as usize));
         let device = Self { inside, beside, slots, bootloader: bootloader.sectors(16), old, new };
         let (log, slot) = (SLOT..SLOT + LOG, E as u32..SLOT + E as u32);
         device.inside.sim().guard(core::slice::from_ref(&log));
@@ -109,8 +118,8 @@ impl<const W: usize, const E: usize> Device<W, E> {
     }
 }
 
-fn sweep<const W: usize, const E: usize>() -> usize {
-    let device = Device::<W, E>::new();
+fn sweep<const W: usize, const E: usize>(mode: Mode) -> usize {
+    let device = Device::<W, E>::new(mode);
     let points = |inside, cut| (0..).take_while(|point| device.live(inside, *point, cut)).count();
     let count = [true, false].map(|inside| Cut::ALL.map(|cut| points(inside, cut)).into_iter().sum::<usize>());
     assert!(count.iter().all(|count| *count > 100), "{count:?}");
@@ -119,6 +128,16 @@ fn sweep<const W: usize, const E: usize>() -> usize {
 
 #[test]
 fn r05_an_update_in_another_flash_than_its_progress_survives_a_cut_anywhere_in_either() {
-    let points = sweep::<4, 512>() + sweep::<1, 1024>() + sweep::<8, 2048>();
-    println!("fault points: {points} (two flashes)");
+    for mode in [Mode::OverwriteOnly, Mode::SwapScratch, Mode::SwapMove, Mode::SwapOffset] {
+        let points = sweep::<4, 512>(mode) + sweep::<1, 1024>(mode) + sweep::<8, 2048>(mode);
+        println!("fault points: {points} (two flashes, {mode:?})");
+    }
+}
+
+#[test]
+fn r05_sectors_of_two_sizes_are_refused_where_the_bootloader_would_never_swap() {
+    for mode in [Mode::SwapMove, Mode::SwapOffset] {
+        let config = Config::new(mode).max_sectors(16);
+        assert_eq!(Slots::checked::<Inside, Chip<8, 2048>>(SLOT, SLOT, config).err(), Some(ConfigError::Sectors));
+    }
 }

@@ -2,7 +2,7 @@
 
 use dfu_target::{Begun, DfuTarget, Update};
 use dfu_target_mcuboot::Mode;
-use dfu_testkit::device::{Board, Release, Visit};
+use dfu_testkit::device::{Board, MODES, Release, Visit};
 use dfu_testkit::poll::run;
 use dfu_testkit::source::FlakySource;
 use fota_download::Job;
@@ -54,19 +54,7 @@ fn overcome(device: &Small, release: &Release<'_>) -> u64 {
 #[test]
 fn r20_random_slots_trailers_and_logs_never_keep_an_update_from_beginning() {
     let rounds = if cfg!(debug_assertions) { 500 } else { 10_000 };
-    for (nth, mode) in [
-        Mode::SwapMove,
-        Mode::SwapScratch,
-        Mode::SwapOffset,
-        Mode::OverwriteOnly,
-        Mode::DirectXip,
-        Mode::DirectXipRevert,
-        Mode::RamLoad,
-        Mode::RamLoadRevert,
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (nth, mode) in MODES.into_iter().enumerate() {
         let board = Board::new(mode, 8 * 1024).sectors(8);
         let device = Small::new(board);
         device.install(&board.image().build());
