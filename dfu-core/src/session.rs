@@ -254,3 +254,6 @@ impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
         Session(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
