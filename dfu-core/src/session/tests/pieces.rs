@@ -244,3 +244,16 @@ fn after_a_write_that_failed_no_bytes_are_taken_until_it_is_resumed() {
         assert_eq!(block_on(session.finish()).unwrap().checked().digest, digest(&file));
     }
 }
+
+#[test]
+fn a_resume_where_nothing_was_interrupted_changes_nothing() {
+    let (mut bench, file) = (Bench::new(), image(100));
+    let script = bench.script.clone();
+    let mut update = bench.update(request());
+    let mut session = receiving(&mut update);
+    block_on(session.write(&file[..10])).unwrap();
+    script.notes();
+    assert_eq!((block_on(session.resume()), script.notes()), (Ok(10), Vec::new()));
+    block_on(session.write(&file[10..])).unwrap();
+    assert_eq!(block_on(session.finish()).unwrap().checked().digest, digest(&file));
+}
