@@ -10,7 +10,7 @@ use crate::flash::ram::{Done, Ram};
 #[repr(align(4))]
 struct Source([u8; 8192]);
 
-const SOURCE: Source = {
+static SOURCE: Source = {
     let mut bytes = [0; 8192];
     let mut at = 0;
     while at < bytes.len() {
@@ -60,10 +60,13 @@ fn arrives<const W: usize, const E: usize, const N: usize>() {
 
 #[test]
 fn any_stream_arrives_in_words_of_any_size() {
+    arrives::<4, 64, 24>();
+    if cfg!(miri) {
+        return; // The others would take it minutes.
+    }
     arrives::<1, 64, 1>();
     arrives::<1, 64, 7>();
     arrives::<4, 64, 4>();
-    arrives::<4, 64, 24>();
     arrives::<8, 64, 64>();
     arrives::<32, 128, 32>();
 }

@@ -70,8 +70,11 @@ fn comes_back<const W: usize, const E: usize, const R: usize, const N: usize>() 
 
 #[test]
 fn the_last_record_comes_back_for_words_and_reads_of_any_size() {
-    comes_back::<1, 512, 1, 164>();
     comes_back::<4, 256, 4, 164>();
+    if cfg!(miri) {
+        return; // The others would take it minutes.
+    }
+    comes_back::<1, 512, 1, 164>();
     comes_back::<8, 256, 1, 168>();
     comes_back::<32, 1024, 32, 192>();
     comes_back::<4, 512, 16, 192>();
@@ -126,7 +129,7 @@ fn to_clear_erases_the_older_unit_first() {
 #[test]
 fn a_save_or_clear_that_fails_leaves_the_record_of_before_and_the_next_one_works() {
     let failed = Err(StoreError::Flash(NorFlashErrorKind::Other));
-    for saved in 1..20 {
+    for saved in 1..if cfg!(miri) { 2 } else { 20 } {
         for operation in 0..2 {
             let mut bench = Bench::<4, 256, 4>::new();
             bench.with::<164, _>(|log| (0..saved).for_each(|n| block_on(log.save(&progress(n))).unwrap()));
