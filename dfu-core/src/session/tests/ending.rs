@@ -143,6 +143,21 @@ fn to_give_up_is_stored_first_and_can_be_repeated() {
     assert_eq!(block_on(session.finish()).unwrap().checked().digest, digest(&file));
 }
 
+#[test]
+fn what_a_source_says_does_not_end_the_giving_up() {
+    let mut bench = Bench::new();
+    let script = bench.script.clone();
+    let mut update = bench.update(request());
+    let mut session = receiving(&mut update);
+    block_on(session.write(&image(200))).unwrap();
+    script.fails.set(Some(("abort", ErrorKind::Storage)));
+    assert_eq!(block_on(session.abort()), Err(SessionError::Target(Broken(ErrorKind::Storage))));
+    script.notes();
+    assert_eq!(session.agree(Some(300), 5), Ok(0));
+    assert_eq!(block_on(session.abort()), Ok(()));
+    assert_eq!(script.notes().last().map(String::as_str), Some("abort"), "the target holds some of it still");
+}
+
 /// The offset from which bytes are wanted of a file of which 128 bytes are there, with this size and tag.
 fn agreed(request: Request, known: (Option<u32>, u32), said: (Option<u32>, u32)) -> Result<u32, SessionError<Broken>> {
     let file = image(300);
