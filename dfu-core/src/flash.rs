@@ -6,6 +6,9 @@
 //! dropped future falls between two ops of a plan, and code that would be spread over state machines is small.
 
 mod layout;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // Of the tests.
+pub(crate) mod ram;
 mod region;
 mod writer;
 

@@ -232,4 +232,15 @@ mod tests {
             assert!(text.contains(word), "{text}");
         }
     }
+
+    #[test]
+    fn a_store_that_keeps_nothing_takes_all_and_knows_nothing() {
+        crate::blocking::block_on(async {
+            let progress = Progress::new(ImageId::from(Digest([7; 32])));
+            assert_eq!(progress.id(), ImageId([7; 32]), "an image's digest is a name for it");
+            assert_eq!(NoProgress.save(&progress).await, Ok(()));
+            assert_eq!(NoProgress.load().await, None);
+            assert_eq!(NoProgress.clear().await, Ok(()));
+        });
+    }
 }

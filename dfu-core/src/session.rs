@@ -262,3 +262,6 @@ impl<'u, T: DfuTarget, S: ProgressStore> Verified<'u, T, S> {
         Session(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,3 +233,6 @@ impl<T: DfuTarget> DfuTarget for &mut T {
         T::call(self, call)
     }
 }
+
+#[cfg(test)]
+mod tests;

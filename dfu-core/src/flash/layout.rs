@@ -84,39 +84,9 @@ impl<F: NorFlash, const N: usize> Layout<F, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use embedded_storage_async::nor_flash::{ErrorType, NorFlashErrorKind, ReadNorFlash};
+    use crate::flash::ram::Ram;
 
-    #[derive(Debug)]
-    struct Flash;
-
-    impl ErrorType for Flash {
-        type Error = NorFlashErrorKind;
-    }
-
-    impl ReadNorFlash for Flash {
-        const READ_SIZE: usize = 1;
-
-        async fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Self::Error> {
-            Ok(())
-        }
-
-        fn capacity(&self) -> usize {
-            0
-        }
-    }
-
-    impl NorFlash for Flash {
-        const WRITE_SIZE: usize = 4;
-        const ERASE_SIZE: usize = 0x1000;
-
-        async fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
-            Ok(())
-        }
-
-        async fn write(&mut self, _: u32, _: &[u8]) -> Result<(), Self::Error> {
-            Ok(())
-        }
-    }
+    type Flash = Ram<4, 0x1000>;
 
     fn refusal<const N: usize>(windows: [(u32, u32); N]) -> Option<&'static str> {
         Layout::<Flash, N>::checked(windows).err()
@@ -150,5 +120,13 @@ mod tests {
                 assert_eq!(refusal(windows), wanted, "{windows:x?}");
             }
         }
+    }
+
+    #[test]
+    #[should_panic = "two windows overlap"]
+    fn a_map_with_a_mistake_stops_a_running_program_too() {
+        let apart = Layout::<Flash, 2>::new([(0, 0x1000), (0x1000, 0x1000)]);
+        assert_eq!(apart.windows, [(0, 0x1000), (0x1000, 0x1000)]);
+        let _ = Layout::<Flash, 2>::new([(0, 0x2000), (0x1000, 0x1000)]);
     }
 }

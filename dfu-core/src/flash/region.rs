@@ -173,3 +173,7 @@ impl<E: fmt::Debug> fmt::Display for RegionError<E> {
 }
 
 impl<E: fmt::Debug> core::error::Error for RegionError<E> {}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // Tests.
+mod tests;

@@ -325,3 +325,7 @@ impl<E: fmt::Debug> fmt::Display for WriterError<E> {
 }
 
 impl<E: fmt::Debug> core::error::Error for WriterError<E> {}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // Tests.
+mod tests;

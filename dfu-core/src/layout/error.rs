@@ -115,3 +115,6 @@ impl fmt::Display for LayoutError<'_> {
 }
 
 impl core::error::Error for LayoutError<'_> {}
+
+#[cfg(test)]
+mod tests;

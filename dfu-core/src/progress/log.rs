@@ -281,3 +281,7 @@ const fn step<F: NorFlash>() -> usize {
 const fn up(len: usize, unit: usize) -> usize {
     len.next_multiple_of(unit)
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // Tests.
+mod tests;
