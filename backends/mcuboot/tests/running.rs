@@ -6,7 +6,7 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
 use dfu_target::{Digest, Sha256, blocking::block_on};
-use dfu_target_mcuboot::{Config, ConfigError, ConfirmError, Mode, Running, Side, Slots, View};
+use dfu_target_mcuboot::{Config, ConfigError, ConfirmError, Flag, Mode, Running, Side, Slots, View};
 use dfu_testkit::flash::{Chip, Fault, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 
@@ -50,6 +50,20 @@ fn the_same_is_read_whatever_is_read_at_once() {
         ];
         assert_eq!(all, [wanted; 6], "{payload}");
     }
+}
+
+#[test]
+fn a_mark_is_read_by_reads_that_are_longer_and_no_power_of_two() {
+    type Odd = Chip<8, 3072, 96>;
+    let size = 8 * 3072;
+    let chip = Odd::new(SimFlash::new(size as usize));
+    let mark = trailer(1, 1);
+    chip.sim().load(size - mark.len() as u32, &mark);
+    let slots = Slots::new::<Odd>(size, Config::new(Mode::SwapMove).max_sectors(8));
+    let mut shared = Shared::new(chip);
+    let [region] = shared.split(&Layout::checked([(0, size)]).unwrap());
+    let mark = block_on(Running::new(region, &slots).unwrap().mark()).unwrap();
+    assert_eq!([mark.magic, mark.image_ok, mark.copy_done], [Flag::Set; 3]);
 }
 
 #[test]
