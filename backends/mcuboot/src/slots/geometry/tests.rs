@@ -167,6 +167,7 @@ fn a_request_reads_back_as_one_and_the_old_bytes_do_not() {
             let mut bytes = slots.request;
             let wanted = Mark { magic: Flag::Set, image_ok, copy_done: Flag::Unset, swap: Some(swap) };
             assert_eq!(slots.read(&bytes), wanted);
+            assert_eq!(bytes[MAX_MARK - slots.distance(SWAP_INFO) as usize], 0x10 | swap as u8, "image 1");
             assert_eq!(wanted.asks(Mode::SwapMove), Some(swap));
             bytes[MAX_MARK - 1] = 0xff;
             assert_eq!(slots.read(&bytes).magic, Flag::Bad);
