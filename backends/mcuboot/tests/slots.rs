@@ -5,10 +5,10 @@
 use std::fmt::Display;
 use std::panic::{UnwindSafe, catch_unwind};
 
+use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
 use dfu_target::layout::{Area, Device, FlashMap, LayoutError};
-use dfu_target::digest::SoftSha256;
 use dfu_target_mcuboot::{Active, Config, ConfigError, McubootTarget, Mode, RunningState, Slots};
 use dfu_testkit::flash::{Chip, SimFlash};
 

@@ -208,6 +208,9 @@ fn a_slot_that_is_all_trailer_holds_no_image() {
     assert_eq!(try_pair([SECTOR; 2], 8, SECTOR, config).err(), Some(ConfigError::Size));
     let slots = try_pair([2 * SECTOR; 2], 8, SECTOR, config).unwrap();
     assert_eq!((slots.trailer(), slots.max_image()), (SECTOR, 2 * SECTOR - 40));
+    // Trailer 928: of the 96 bytes before it, the scratch area's own trailer needs more than all.
+    let config = Config::new(Mode::SwapScratch).align(Align::A32).max_sectors(8);
+    assert_eq!(try_pair([1024; 2], 32, 128, config).err(), Some(ConfigError::Size));
 }
 
 #[test]
