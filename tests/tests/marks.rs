@@ -4,6 +4,7 @@ use dfu_target::image::mcuboot::{Header, Version};
 use dfu_target_mcuboot::{Align, Config, Mark, Mode, RunningState, Side, Slots, State, Status, SwapType, View};
 use dfu_testkit::boot::{self, Bootloader};
 use dfu_testkit::flash::SimFlash;
+use dfu_testkit::image::ImageBuilder;
 
 use Field::{Bad, Set, Unset};
 
@@ -143,8 +144,36 @@ fn a_mark_asks_for_what_the_table_says_of_it_alone() {
                     Some(boot::SwapType::Revert) => Some(SwapType::Revert),
                     None => None,
                 };
-                assert_eq!(asks.is_some(), asked.is_some(), "{mode:?} {fields:?}");
-                if mode == Mode::SwapOffset || fields[2] != Set {
+                assert_eq!(asks, expected, "{mode:?} {fields:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mark_asks_a_bootloader_that_chooses_for_what_the_model_does() {
+    let image = |major| ImageBuilder::new().version(major, 0, 0, 0).flags(0x20).load_addr(0x2000_0000).build();
+    let chosen =
+        [(Mode::DirectXipRevert, boot::Mode::DirectXipRevert), (Mode::RamLoadRevert, boot::Mode::RamLoadRevert)];
+    for (mode, model) in chosen {
+        for (slots, bootloader) in builds(mode, model) {
+            for fields in all() {
+                let [mut old, mut new] = [(1, [Set, Set, Unset]), (2, fields)].map(|(major, fields)| {
+                    let mut slot = slot(&bootloader, fields);
+                    let image = image(major);
+                    slot[..image.len()].copy_from_slice(&image);
+                    slot
+                });
+                let asks = slots.read(&new).asks(mode);
+                let runs = [(); 2].map(|()| bootloader.boot(&mut old, &mut new).running.unwrap().version.major);
+                let expected = match runs {
+                    [2, 2] => Some(SwapType::Permanent),
+                    [2, 1] => Some(SwapType::Test),
+                    _ => None,
+                };
+                assert_eq!(asks.is_some(), expected.is_some(), "{mode:?} {fields:?}");
+                // What is neither set nor erased is never set: such an image stays, on trial for ever.
+                if fields[2] != Bad {
                     assert_eq!(asks, expected, "{mode:?} {fields:?}");
                 }
             }

@@ -6,7 +6,9 @@ use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
 use dfu_target::{Digest, Sha256, blocking::block_on};
-use dfu_target_mcuboot::{Config, ConfigError, ConfirmError, Mode, Running, Side, Slots, View};
+use dfu_target_mcuboot::{
+    Config, ConfigError, ConfirmError, Flag, Mark, Mode, Running, RunningState, Side, Slots, SwapType, View,
+};
 use dfu_testkit::flash::{Chip, Fault, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 
@@ -53,6 +55,20 @@ fn the_same_is_read_whatever_is_read_at_once() {
 }
 
 #[test]
+fn a_mark_is_read_by_reads_that_are_longer_and_no_power_of_two() {
+    type Odd = Chip<8, 3072, 96>;
+    let size = 8 * 3072;
+    let chip = Odd::new(SimFlash::new(size as usize));
+    let mark = trailer(1, 1);
+    chip.sim().load(size - mark.len() as u32, &mark);
+    let slots = Slots::new::<Odd>(size, Config::new(Mode::SwapMove).max_sectors(8));
+    let mut shared = Shared::new(chip);
+    let [region] = shared.split(&Layout::checked([(0, size)]).unwrap());
+    let mark = block_on(Running::new(region, &slots).unwrap().mark()).unwrap();
+    assert_eq!([mark.magic, mark.image_ok, mark.copy_done], [Flag::Set; 3]);
+}
+
+#[test]
 fn an_image_may_reach_to_the_end_of_its_slot_and_its_tlvs_no_further() {
     let image = |payload| ImageBuilder::new().header_size(32).payload(payload).build();
     let overhead = image(1000).len() - 1000;
@@ -76,6 +92,42 @@ fn a_file_may_end_with_an_empty_area_of_tlvs() {
     file.truncate(1032);
     file.extend([0x07, 0x69, 4, 0]);
     assert_eq!(read::<4>(&file).2, Some(sha256(&file)));
+}
+
+#[test]
+fn the_first_counter_counts_whatever_comes_behind_it() {
+    let image = ImageBuilder::new().protected(0x50, &[8, 0, 0, 0]).protected(0xa0, &[1; 12]).build().to_vec();
+    assert_eq!(read::<4>(&image).1, Some(8));
+    let tlvs = image.windows(4).position(|bytes| bytes == [0x08, 0x69, 28, 0]).unwrap();
+    let mut damaged = image.clone();
+    damaged[tlvs + 14] = 0xff; // The length of what follows the counter.
+    assert_eq!(read::<4>(&damaged).1, Some(8));
+    damaged[tlvs + 6] = 5; // The counter's own.
+    assert_eq!(read::<4>(&damaged).1, None);
+}
+
+#[test]
+fn what_the_bootloader_did_last_is_told_by_the_whole_mark() {
+    use Flag::{Bad, Set, Unset};
+    use RunningState::{Confirmed, Factory, Reverted, Unknown};
+    let state =
+        |magic, image_ok, copy_done, swap, mode| RunningState::of(&Mark { magic, image_ok, copy_done, swap }, mode);
+    for (swap, wanted) in [
+        (Some(SwapType::Revert), Reverted),
+        (Some(SwapType::Test), Confirmed),
+        (Some(SwapType::Permanent), Confirmed),
+        (None, Confirmed),
+    ] {
+        assert_eq!(state(Set, Set, Set, swap, Mode::SwapMove), wanted, "{swap:?}");
+    }
+    assert_eq!(state(Set, Unset, Unset, None, Mode::SwapMove), Factory);
+    assert_eq!(state(Set, Unset, Bad, None, Mode::SwapMove), Unknown);
+    // Where no trailer is read, what lies there says nothing.
+    for mode in [Mode::DirectXip, Mode::RamLoad] {
+        for magic in [Set, Unset, Bad] {
+            assert_eq!(state(magic, Unset, Set, None, mode), Confirmed, "{mode:?} {magic:?}");
+        }
+    }
 }
 
 /// Confirms an image whose slot ends with a trailer of these bytes; what it says, and how often it wrote.

@@ -167,6 +167,7 @@ fn a_request_reads_back_as_one_and_the_old_bytes_do_not() {
             let mut bytes = slots.request;
             let wanted = Mark { magic: Flag::Set, image_ok, copy_done: Flag::Unset, swap: Some(swap) };
             assert_eq!(slots.read(&bytes), wanted);
+            assert_eq!(bytes[MAX_MARK - slots.distance(SWAP_INFO) as usize], 0x10 | swap as u8, "image 1");
             assert_eq!(wanted.asks(Mode::SwapMove), Some(swap));
             bytes[MAX_MARK - 1] = 0xff;
             assert_eq!(slots.read(&bytes).magic, Flag::Bad);
@@ -207,6 +208,9 @@ fn a_slot_that_is_all_trailer_holds_no_image() {
     assert_eq!(try_pair([SECTOR; 2], 8, SECTOR, config).err(), Some(ConfigError::Size));
     let slots = try_pair([2 * SECTOR; 2], 8, SECTOR, config).unwrap();
     assert_eq!((slots.trailer(), slots.max_image()), (SECTOR, 2 * SECTOR - 40));
+    // Trailer 928: of the 96 bytes before it, the scratch area's own trailer needs more than all.
+    let config = Config::new(Mode::SwapScratch).align(Align::A32).max_sectors(8);
+    assert_eq!(try_pair([1024; 2], 32, 128, config).err(), Some(ConfigError::Size));
 }
 
 #[test]
