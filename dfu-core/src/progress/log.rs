@@ -21,6 +21,9 @@ use crate::flash::{Op, Plan, Region, RegionError};
 /// behind the last record may be half written: the next record goes to the other unit, erased first. So an update
 /// that is not interrupted erases one unit once per as many saves as fit: with units of 4 KiB and words of 4
 /// bytes, 245 saves. Bytes are never written twice, and the erased value does not matter.
+///
+/// A record whose last word a cut left with a bit that wavers may be read at one start and not at the next. Then the
+/// older record counts, or none if that was replaced already: bytes are fetched again, and nothing else is lost.
 #[derive(Debug)]
 pub struct ProgressLog<'a, F, const N: usize = 192> {
     region: Region<'a, F>,

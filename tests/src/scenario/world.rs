@@ -97,6 +97,11 @@ impl<const W: usize, const E: usize, const R: usize> World<W, E, R> {
             return power();
         }
         assert_ne!(device.state(), RunningState::Trial, "the old image was confirmed");
+        if device.chip().sim().is_unstable(device.log()) {
+            // A record with a bit that wavers may be read once, replace an older one, and not be read again.
+            life.complete = false;
+            life.floor = 0;
+        }
         let mut visit = Visit::default();
         let result = device.update_by(caller, &self.release(), &mut visit);
         assert!(result.is_ok() || !power(), "{result:?} {visit:?}");
