@@ -99,7 +99,7 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
     }
 
     /// The security counter of the image that runs, by its hashed TLVs: what the next image has to have at least
-    /// ([`Rules::counter`](crate::Rules::counter)). `None`: it has none, or its TLVs are damaged. Reads only.
+    /// ([`Rules::counter`](crate::Rules::counter)). `None`: it has none, or what stands before it is damaged. Reads only.
     pub async fn security_counter(&mut self) -> Result<Option<u32>, ConfirmError<RegionError<F::Error>>> {
         let mut buffer = [0; MAX_MARK];
         let head = buffer.get_mut(..const { HEADER_LEN.next_multiple_of(F::READ_SIZE) }).unwrap_or_default();
