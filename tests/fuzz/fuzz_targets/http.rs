@@ -291,7 +291,7 @@ fn read<const TLS: bool>(
         if count == 0 {
             if let Some(plain) = &plain {
                 assert!(
-                    plain.strange || plain.ends && given.len() == plain.body.len(),
+                    plain.strange || (plain.ends || plain.enough) && given.len() == plain.body.len(),
                     "an end that is none: {plain:?}"
                 );
             }
@@ -320,6 +320,8 @@ struct Plain {
     body: Vec<u8>,
     /// The body is all there.
     ends: bool,
+    /// All that the range announces is there, whatever its chunks say.
+    enough: bool,
     /// Something comes behind it.
     more: bool,
     /// Its chunks are not as the standard wants them.
@@ -391,6 +393,7 @@ impl Plain {
             (body, ends, more, strange) = chunks(rest);
         }
         let end = len.filter(|_| !chunked).map(|len| head + len as usize);
+        let enough = len.is_some_and(|len| body.len() >= len as usize);
         if let Some(len) = len.map(|len| len as usize) {
             if chunked {
                 strange |= ends && body.len() != len;
@@ -401,7 +404,7 @@ impl Plain {
             }
             body.truncate(len);
         }
-        Some(Self { start, size, body, ends, more, strange, head, end, simple })
+        Some(Self { start, size, body, ends, enough, more, strange, head, end, simple })
     }
 }
 
