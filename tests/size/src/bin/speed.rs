@@ -1,6 +1,6 @@
 //! How many instructions an image takes on its way into flash, on a simulated Cortex-M33: by a bare loop, by a session
-//! with the MCUboot target, and by embassy-boot's updater; by what is below the session alone, which nothing above it
-//! can be less than; then what reading it back takes beyond its SHA-256.
+//! with the MCUboot target, and by embassy-boot's updater; by what is below the session alone, in bare
+//! loops; then what reading it back takes beyond its SHA-256.
 //! speed.sh runs it. The flash is memory: what is written is copied, what is erased is filled.
 #![no_std]
 #![no_main]
