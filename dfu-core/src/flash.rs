@@ -9,10 +9,13 @@ mod layout;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects)] // Of the tests.
 pub(crate) mod ram;
+mod recall;
 mod region;
+mod sum;
 mod writer;
 
 pub use layout::Layout;
+pub use recall::Recall;
 pub use region::{Region, RegionError, Shared};
 pub use writer::{FlashWriter, Writer, WriterError};
 

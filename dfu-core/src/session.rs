@@ -115,6 +115,11 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
         self.0.size()
     }
 
+    /// How often this image was fetched in vain: see [`reject`](Self::reject).
+    pub fn attempts(&self) -> u8 {
+        self.0.attempts()
+    }
+
     /// Takes what a source says of its file: its size, and a tag of its validator (0: it has none). Returns the
     /// offset from which bytes are wanted: that of before, or 0 when this is not, or may not be, the file whose
     /// beginning is stored. Without a tag on both sides only a request that carries the digest goes on.
@@ -182,7 +187,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// Ends the stream: stores what is left, reads the image back, has the target check it by its own rules.
     ///
     /// A refusal here may be the flash's fault: a bit that is stored wrong can read as a reason to refuse. The record
-    /// still promises what is stored: [`abort`](Self::abort) or [`restart`](Self::restart) before the next attempt.
+    /// still promises what is stored: [`reject`](Self::reject) or [`restart`](Self::restart) before the next attempt.
     pub fn finish(self) -> impl Future<Output = Result<Staged<'u, T, S>, Failed<Self, SessionError<T::Error>>>> {
         then(self.0.run(Goal::Finish, &[]), |(core, result)| match result {
             Ok(()) => Ok(Staged(core)),
@@ -193,7 +198,23 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// Gives the update up: forgets the progress, then drops what the target stores of it, and nothing else that it
     /// may hold. The session then stands at zero. Legal to repeat after a failure.
     pub fn abort(&mut self) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
-        let goal = if self.0.give_up() { Goal::Abort } else { Goal::Begin };
+        let opened = self.0.give_up();
+        self.drop_stored(opened)
+    }
+
+    /// Gives up an image that [`finish`](Self::finish) or [`Staged::verify`] did not find to be right: as
+    /// [`abort`](Self::abort), and the store remembers that it was fetched in vain. Once that is so
+    /// [`Request::attempts`] times, [`Update::begin`] is [`SessionError::Rejected`], or, where the request does not
+    /// carry the digest, [`agree`](Self::agree) with a file of the same tag. The count is of the last image only, and is stored
+    /// first: after a failure, `abort` does the rest.
+    pub fn reject(&mut self) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        let opened = self.0.reject();
+        self.drop_stored(opened)
+    }
+
+    /// Goes on with giving it up; a target that never took it has nothing to drop.
+    fn drop_stored(&mut self, opened: bool) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
+        let goal = if opened { Goal::Abort } else { Goal::Prepare };
         then(self.0.run(goal, &[]), |(_, result)| result)
     }
 }

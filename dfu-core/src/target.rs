@@ -70,10 +70,12 @@ pub trait DfuTarget: ErrorType {
         false
     }
 
-    /// What has to be known beside the offset that was promised last to go on from there after a reset:
-    /// [`Image::kept`] brings it back. A target that cannot read back what it wrote keeps the digest so far.
-    /// Zeros: nothing by now. `None`: nothing ever.
-    fn keep(&self) -> Option<&[u8; 32]> {
+    /// What has to be known beside the offset that was promised last to go on from there after a reset, 32 bytes at
+    /// the most: [`Image::kept`] brings it back. A target keeps a checksum of what it promised, and looks at that again
+    /// before it goes on; one that cannot read back what it wrote keeps the digest so far. Zeros: nothing by now.
+    /// `None`: nothing ever. With each record that is stored no more than the first four bytes should change: others
+    /// make it ten times as long.
+    fn keep(&self) -> Option<&[u8]> {
         None
     }
 
@@ -214,7 +216,7 @@ impl<T: DfuTarget> DfuTarget for &mut T {
     fn take(&mut self, bytes: &[u8]) -> bool {
         T::take(self, bytes)
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         T::keep(self)
     }
     fn prepare(&mut self) -> impl Future<Output = Result<bool, Self::Error>> {

@@ -13,7 +13,8 @@ pub use job::Job;
 use core::ops::ControlFlow;
 use core::pin::pin;
 
-use dfu_target::{Applied, Begun, DfuTarget, Digest, ErrorKind, ProgressStore, Staged, Update};
+use dfu_target::session::SessionError;
+use dfu_target::{Applied, Begun, DfuTarget, Digest, ErrorKind, ProgressStore, Session, Staged, Update, Verified};
 use embedded_hal_async::delay::DelayNs;
 
 use self::control::Wish;
@@ -63,8 +64,11 @@ pub struct Finished {
 ///
 /// `control` may be held by another task, which pauses, resumes or cancels. Whatever ends it, what is stored stays; the
 /// same job goes on later, also after a reset. But for what was read back and is not right, be it the file's fault or
-/// the flash's: that is given up, and the next call begins anew. A source that hangs is opened anew ([`Job::silence`]), and
-/// [`Job::deadline`] bounds it all. Both are counted on a clone of `clock`, in tenths of a second.
+/// the flash's: that is given up, and the next call begins anew; after [`Job::attempts`] of them the image is
+/// [`Rejected`](SessionError::Rejected) without a byte.
+///
+/// A source that hangs is opened anew ([`Job::silence`]), and [`Job::deadline`] bounds it all. Both are counted on a
+/// clone of `clock`, in tenths of a second.
 ///
 /// Pass `&mut target`: a target by value lies in several of the futures in here, and each move of it takes stack.
 ///
@@ -94,60 +98,90 @@ where
     let mut update = Update::new(Only::new(target, job.kind), store, job.request());
     let mut source = Watched { source, watch: &watch };
     let work = pin!(async {
-        let mut session = match update.begin().await.map_err(FotaError::Session)? {
-            Begun::Staged(staged) => return finish(staged, job, true, observer).await,
-            Begun::Receiving(session) => session,
+        let mut was_staged = true;
+        let staged = match update.begin().await.map_err(FotaError::Session)? {
+            Begun::Staged(staged) => Ok(staged),
+            Begun::Receiving(mut session) => {
+                was_staged = false;
+                fetch(&mut source, &mut session, job, clock, buffers, &mut observer).await?;
+                observer(Event::Verifying);
+                session.finish().await
+            }
         };
-        let [full, spare] = buffers;
-        loop {
-            let mut last = None;
-            let mut too_large = None;
-            let mut pauses = Pauses { clock: &mut *clock, watch: &watch };
-            let buffers = [&mut *full, &mut *spare];
-            let came = download_overlapped(&mut source, &mut session, job.backoff, &mut pauses, buffers, |report| {
-                last = Some(report);
-                too_large = report.size.filter(|size| job.max_size.is_some_and(|max| *size > max));
-                observer(match report.step {
-                    Step::Open => Event::Opening(report),
-                    Step::Receive => Event::Receiving(report),
-                    Step::Wait { .. } => Event::Waiting(report),
-                });
-                if too_large.is_some() || !watch.goes_on() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            let Err(error) = came.await else { break };
-            match FotaError::from(error) {
-                FotaError::Cancelled => source.close(),
-                error => return Err(error),
-            }
-            if let Some(size) = too_large {
-                return Err(FotaError::TooLarge { size });
-            }
-            // Whoever paused decides how it goes on.
-            if let (Wish::Pause, Some(report)) = (watch.wish(), last) {
-                observer(Event::Paused(report));
-            }
-            watch.hold(clock).await;
-            if watch.wish() == Wish::Cancel {
-                return Err(FotaError::Cancelled);
-            }
-            if watch.is_late() {
-                return Err(FotaError::Deadline);
-            }
-        }
-        observer(Event::Verifying);
-        match session.finish().await {
-            Ok(staged) => finish(staged, job, false, observer).await,
-            Err(failed) => {
-                let (mut session, error) = failed.into_parts();
-                if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Refused) {
-                    // Who is to blame, the file or the flash, nobody knows: the next call begins anew.
-                    let _ = session.abort().await;
+        let (mut session, error) = match staged {
+            Ok(staged) if staged.attempted() && !job.again => return Err(FotaError::Attempted),
+            Ok(staged) => {
+                let mut digest = Digest([0; 32]);
+                keep(&staged.checked().digest, &mut digest);
+                match verify(staged, job) {
+                    Ok(verified) => {
+                        observer(Event::Verified(digest));
+                        return match verified.apply().await {
+                            Ok(applied) => Ok(Finished { applied, digest, was_staged }),
+                            Err(failed) => Err(FotaError::Session(failed.into_error())),
+                        };
+                    }
+                    Err(wrong) => wrong,
                 }
-                Err(FotaError::Session(error))
             }
+            Err(failed) => failed.into_parts(),
+        };
+        let wrong = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Refused);
+        if wrong && !matches!(error, SessionError::NotAssured) {
+            // Who is to blame, the file or the flash, nobody knows: the next call begins anew, and it counts.
+            let _ = session.reject().await;
         }
+        Err(FotaError::Session(error))
     });
     watch.over(alarm, work).await
+}
+
+/// Receives what is missing, through pauses, to the end of the file.
+async fn fetch<S: Source, T: DfuTarget, P: ProgressStore>(
+    source: &mut Watched<'_, &mut S>,
+    session: &mut Session<'_, Only<T>, P>,
+    job: &Job,
+    clock: &mut impl DelayNs,
+    buffers: [&mut [u8]; 2],
+    observer: &mut impl FnMut(Event),
+) -> Result<(), FotaError<S::Error, T::Error>> {
+    let watch = source.watch;
+    let [full, spare] = buffers;
+    loop {
+        let mut last = None;
+        let mut too_large = None;
+        let mut pauses = Pauses { clock: &mut *clock, watch };
+        let buffers = [&mut *full, &mut *spare];
+        let came = download_overlapped(source, session, job.backoff, &mut pauses, buffers, |report| {
+            last = Some(report);
+            too_large = report.size.filter(|size| job.max_size.is_some_and(|max| *size > max));
+            observer(match report.step {
+                Step::Open => Event::Opening(report),
+                Step::Receive => Event::Receiving(report),
+                Step::Wait { .. } => Event::Waiting(report),
+            });
+            if too_large.is_some() || !watch.goes_on() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let Err(error) = came.await else { return Ok(()) };
+        match FotaError::from(error) {
+            FotaError::Cancelled => source.close(),
+            error => return Err(error),
+        }
+        if let Some(size) = too_large {
+            return Err(FotaError::TooLarge { size });
+        }
+        // Whoever paused decides how it goes on.
+        if let (Wish::Pause, Some(report)) = (watch.wish(), last) {
+            observer(Event::Paused(report));
+        }
+        watch.hold(clock).await;
+        if watch.wish() == Wish::Cancel {
+            return Err(FotaError::Cancelled);
+        }
+        if watch.is_late() {
+            return Err(FotaError::Deadline);
+        }
+    }
 }
 
 /// Copies a digest to where nothing else is: by itself the compiler does not see that, and uses `memmove`.
@@ -156,26 +190,18 @@ fn keep(digest: &Digest, place: &mut Digest) {
     *place = *digest;
 }
 
-/// The end of it, from what is stored.
-async fn finish<S, T: DfuTarget, P: ProgressStore>(
-    staged: Staged<'_, Only<T>, P>,
+/// Whether what is stored is what the job wants.
+#[allow(clippy::type_complexity)]
+fn verify<'u, T: DfuTarget, P: ProgressStore>(
+    staged: Staged<'u, T, P>,
     job: &Job,
-    was_staged: bool,
-    mut observer: impl FnMut(Event),
-) -> Result<Finished, FotaError<S, T::Error>> {
-    if staged.attempted() && !job.again {
-        return Err(FotaError::Attempted);
-    }
-    let mut digest = Digest([0; 32]);
-    keep(&staged.checked().digest, &mut digest);
+) -> Result<Verified<'u, T, P>, (Session<'u, T, P>, SessionError<T::Error>)> {
     let verified = match &job.digest {
         Some(wanted) => staged.verify(wanted),
         None => staged.verify_self(),
     };
-    let verified = verified.map_err(|failed| FotaError::Session(failed.into_error()))?;
-    observer(Event::Verified(digest));
-    match verified.apply().await {
-        Ok(applied) => Ok(Finished { applied, digest, was_staged }),
-        Err(failed) => Err(FotaError::Session(failed.into_error())),
-    }
+    verified.map_err(|failed| {
+        let (staged, error) = failed.into_parts();
+        (staged.into_session(), error)
+    })
 }

@@ -22,5 +22,5 @@ printf '\n%-24s %6s %9s %9s %6s\n' 'instructions per KiB' chunk over table aim
 while read -r row chunk _ over; do
   judge "$row $chunk" "$over" || failed=1
   printf '%-24s %6d %9d %9s %6s%s\n' "$row" "$chunk" "$over" "$committed" "$aim" "$verdict"
-done < <(awk '$1 ~ /^(session|session\+log|finish)$/' <<<"$lines")
+done < <(awk '$1 ~ /^(session|session\+log|session\+recall|finish)$/' <<<"$lines")
 exit "$failed"

@@ -61,7 +61,10 @@ impl<'r, R: Rig> Run<'r, R> {
 
     fn keep(&mut self, written: Written) {
         if let Written::Committed(durable) = written {
-            self.kept.insert(durable, self.target.keep().copied().unwrap_or_default());
+            let mut kept = [0; 32];
+            let bytes = self.target.keep().unwrap_or_default();
+            kept[..bytes.len()].copy_from_slice(bytes);
+            self.kept.insert(durable, kept);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Record {
     pub complete: Option<Digest>,
     /// It was applied, too.
     pub applied: bool,
+    /// How often it was fetched in vain.
+    pub attempts: u8,
 }
 
 impl Default for Record {
@@ -48,6 +50,7 @@ impl Default for Record {
             head: Vec::new(),
             complete: None,
             applied: false,
+            attempts: 0,
         }
     }
 }
@@ -61,17 +64,17 @@ impl Record {
             Some(_) if self.applied => 2,
             Some(_) => 1,
         };
-        let mut bytes = b"DFU1".to_vec();
+        let mut bytes = b"DFU2".to_vec();
         bytes.extend(self.offset.to_le_bytes());
+        bytes.extend(self.complete.map_or([0; 32], |digest| digest.0));
         bytes.extend(self.size.unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend(self.tag.to_le_bytes());
         bytes.extend(self.kind.code().to_le_bytes());
         bytes.extend([state, self.index]);
         bytes.extend(self.identity.to_le_bytes());
         bytes.extend(self.id.0);
-        bytes.extend(self.complete.map_or([0; 32], |digest| digest.0));
         bytes.extend(self.head.iter().copied().chain([0; HEAD_LEN]).take(HEAD_LEN));
-        bytes.extend((self.head.len() as u32).to_le_bytes());
+        bytes.extend([self.head.len() as u8, self.attempts, 0, 0]);
         Progress::from_bytes(&bytes).expect("a record in the stored form")
     }
 }

@@ -111,6 +111,13 @@ impl<'f> FlakySource<'f> {
         self
     }
 
+    /// The tag of its version; 1 otherwise.
+    #[must_use]
+    pub fn tag(mut self, tag: u32) -> Self {
+        self.tag = tag;
+        self
+    }
+
     /// A server that does not name versions of its files.
     #[must_use]
     pub fn without_tags(mut self) -> Self {

@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::future::Future as _;
 use std::time::Duration;
 
+use dfu_target::digest::SoftSha256;
+use dfu_target::flash::{Layout, Shared};
 use dfu_target::session::SessionError;
-use dfu_target::{Applied, Digest, ImageId, ImageKind};
-use dfu_target_mcuboot::Mode;
+use dfu_target::{Applied, Digest, ImageId, ImageKind, ProgressLog};
+use dfu_target_mcuboot::{Active, Config, Encryption, McubootTarget, Mode, RunningState, Slots};
 use dfu_testkit::device::{Board, Device};
-use dfu_testkit::flash::Cut;
+use dfu_testkit::flash::{Chip, Cut, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 use dfu_testkit::source::{Broken, FlakySource};
 use dfu_testkit::time::Timeline;
@@ -112,6 +114,37 @@ fn r23_an_image_that_came_back_is_not_applied_for_ever() {
     let text = call(&device, &mut FlakySource::new(&image), &job, &Control::new(), |_| ()).unwrap_err();
     assert!(text.contains("applied before and came back"), "{text}");
     let _ = call(&device, &mut FlakySource::new(&image), &job.again(), &Control::new(), |_| ()).unwrap();
+}
+
+#[test]
+fn r23_what_the_target_cannot_check_is_kept_for_a_job_that_knows_the_digest() {
+    // The hash that an encrypted image carries is of the plain one.
+    const SLOT: u32 = 16 * 1024;
+    type Flash = Chip<4, 1024>;
+    let config = Config::new(Mode::SwapMove).max_sectors(16).encryption(Encryption::Aes128);
+    let slots = Slots::new::<Flash>(SLOT, config);
+    let image = ImageBuilder::new().version(2, 0, 0, 0).flags(4).total_size(9000).build().to_vec();
+    let chip = Flash::new(SimFlash::new(SLOT as usize + 2048));
+    let mut source = FlakySource::new(&image);
+    let mut call = |job: &Job| {
+        let mut shared = Shared::new(chip.clone());
+        let [slot, log] = shared.split(&Layout::checked([(0, SLOT), (SLOT, 2048)]).unwrap());
+        let active = Active::new(RunningState::Confirmed, None);
+        let mut target = McubootTarget::<_, _, _, 256>::new(slot, SoftSha256::default(), &slots, active).unwrap();
+        let (log, control, time) = (ProgressLog::<_, 256>::new(log), Control::new(), Timeline::default());
+        let (mut a, mut b, mut clock) = ([0; 512], [0; 512], time.clone());
+        let update = fota(&mut source, &mut target, log, job, &control, &mut clock, [&mut a, &mut b], |_| ());
+        (time.run(update).map_err(|error| error.to_string()), source.given())
+    };
+    let job = Job::new(ImageId::named("the job"));
+    for _ in 0..3 {
+        let (ended, given) = call(&job);
+        let text = ended.unwrap_err();
+        assert!(text.contains("digest"), "{text}");
+        assert_eq!(given, 9000, "it was fetched again");
+    }
+    let (ended, given) = call(&job.digest(sha256(&image)));
+    assert!(ended.unwrap().was_staged && given == 9000);
 }
 
 #[test]

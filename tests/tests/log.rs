@@ -189,12 +189,12 @@ fn r08_an_update_without_interruption_erases_next_to_nothing() {
     let bench = Bench::<4, 4096, 4>::new(0xff);
     bench.with::<192, _>(|log| {
         assert_eq!(run(log.load()), None);
-        for n in 0..240 {
+        for n in 0..192 {
             run(log.save(&Record { offset: n * 4096, ..Record::default() }.progress())).unwrap();
         }
     });
-    assert_eq!(bench.0.sim().counts().erases, 1, "960 KiB, saved every 4 KiB");
-    assert_eq!(bench.0.sim().counts().writes, 240);
+    assert_eq!(bench.0.sim().counts().erases, 1, "768 KiB, saved every 4 KiB");
+    assert_eq!(bench.0.sim().counts().writes, 192);
     let written = bench.0.sim().counts().bytes_written;
     assert!(written < 4096, "{written}");
 }

@@ -108,7 +108,7 @@ fn r10_nothing_is_resumed_on_another_target() {
     let image = image();
     let release = Release::new(&image);
     let mut store = RamStore::new();
-    let mut offsets = Vec::new();
+    let (mut offsets, mut slot) = (Vec::new(), None::<Vec<u8>>);
     for board in [
         BOARD,
         Board::new(Mode::SwapScratch, 12 * 1024).sectors(12),
@@ -117,7 +117,11 @@ fn r10_nothing_is_resumed_on_another_target() {
         BOARD.sectors(200),
         BOARD,
     ] {
+        // The slot's content is that of the first device.
         let device = device(board);
+        if let Some(slot) = &slot {
+            device.chip().sim().load(device.secondary().start, slot);
+        }
         let mut shared = device.share();
         let (_, target, _) = device.open(&mut shared);
         let mut update = Update::new(target, &mut store, release.request());
@@ -125,6 +129,7 @@ fn r10_nothing_is_resumed_on_another_target() {
         offsets.push(session.offset());
         if offsets.len() == 1 {
             run(session.write(&image[..5000])).unwrap();
+            slot = Some(device.read(device.secondary()));
         }
     }
     assert_eq!(offsets, [0, 0, 0, 0, 0, 4096]);

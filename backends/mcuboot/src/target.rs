@@ -3,7 +3,7 @@
 mod plan;
 mod work;
 
-use dfu_target::flash::{Region, RegionError, Writer};
+use dfu_target::flash::{Recall, Region, RegionError, Writer};
 use dfu_target::image::mcuboot::HEADER_LEN;
 use dfu_target::target::{Applied, Assurance, Call, Checked, ErrorType, Proof, Written};
 use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
@@ -25,7 +25,8 @@ use crate::{Active, ConfigError, Error, HashKind, Slots, Verify};
 /// image ([`Verify`]). Small pieces are gathered in the buffer and written together.
 ///
 /// ```text
-///  init            reads the mark; refuses what the header shows to be wrong, a trial, a pending swap
+///  init            refuses what the header shows to be wrong; reads what is there of the image, and goes on only with
+///                  what was written; reads the mark, refuses a trial, a pending swap
 ///  write           erases the trailer, then each sector before its first byte; programs whole words
 ///  digest          reads the image back: its TLVs, then its hash and signature in one pass
 ///  apply           swap_info, image_ok (permanent), the magic last; reads them back
@@ -87,6 +88,7 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
             least: 0,
             most: slots.max_image,
             received: 0,
+            recall: Recall::new(),
             unclean: 0,
             clean_from: 0,
             head: [0; HEADER_LEN],
@@ -152,7 +154,8 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
         kind == ImageKind::Mcuboot && index == self.work.place.as_ref().config.index
     }
 
-    /// Reads the mark, and nothing else.
+    /// Reads what is to be gone on with and the mark, and changes nothing. An image of which something else is there
+    /// than what was promised begins anew.
     async fn init(&mut self, image: &Image<'_>, mut offset: u32) -> Result<u32, Self::Error> {
         self.call(Call::Init(image, &mut offset)).await.map(|()| offset)
     }
@@ -164,6 +167,11 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
 
     fn take(&mut self, bytes: &[u8]) -> bool {
         self.work.take::<F>(bytes)
+    }
+
+    /// A checksum of what is in the flash, unless [`Config::recall`](crate::Config::recall) has it left out.
+    fn keep(&self) -> Option<&[u8]> {
+        self.work.place.as_ref().config.recall.then(|| self.work.recall.keep())
     }
 
     async fn prepare(&mut self) -> Result<bool, Self::Error> {
@@ -192,7 +200,7 @@ impl<F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> DfuTarg
     fn call(&mut self, mut call: Call<'_>) -> impl Future<Output = Result<(), Self::Error>> {
         async move {
             if let Some((step, input)) = self.work.start::<F>(&call) {
-                let mut plan = WorkPlan::<F, _, _, _, _, N>::new(&mut self.work, step, input);
+                let mut plan = WorkPlan::<F, _, _, _, _, N>::of(&mut self.work, &call, step, input);
                 self.region.run(&mut plan).await.map_err(Error::Flash)?;
                 self.work.end::<F>(&mut call);
             }

@@ -154,12 +154,91 @@ pub struct Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::TlvFault;
+    use std::string::String;
+
+    const ENTRY: Entry = Entry { tlv: 0x50, len: 4, protected: true, offset: 9 };
+
+    /// Notes what it is called with, and answers as no default does.
+    #[derive(Default)]
+    struct Notes(String);
+
+    impl Verify for Notes {
+        const SIGNATURE: usize = 64;
+        const PURE: bool = true;
+        const HASH: HashKind = HashKind::Pure;
+
+        fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
+            self.0 += &std::format!("header {} {running:?}, ", header.image_size);
+            Err(Refusal::Vendor)
+        }
+        fn start(&mut self) {
+            self.0 += "start, ";
+        }
+        fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+            self.0 += &std::format!("entry {:#x}, ", entry.tlv);
+            Err(Refusal::Class)
+        }
+        fn value(&mut self, byte: u8) -> Result<(), Refusal> {
+            self.0 += &std::format!("value {byte}, ");
+            Err(Refusal::Tlv { fault: TlvFault::Twice, offset: 9, tlv: 0x50 })
+        }
+        fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
+            self.0 += "walked, ";
+            Ok(Some((7, 64)))
+        }
+        fn hashing(&mut self, signature: &[u8]) -> Result<(), Refusal> {
+            self.0 += &std::format!("hashing {signature:?}, ");
+            Err(Refusal::Unsigned)
+        }
+        fn update(&mut self, bytes: &[u8]) {
+            self.0 += &std::format!("update {bytes:?}, ");
+        }
+        fn finish(&mut self, sha256: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+            self.0 += &std::format!("finish {} {signature:?}, ", sha256.0[0]);
+            if signature.is_empty() { Err(Refusal::Signature) } else { Ok(true) }
+        }
+    }
+
+    /// What a verifier says of an image, in the order of the calls.
+    type Said = ([Result<(), Refusal>; 4], Result<Option<(u32, u16)>, Refusal>, [Result<bool, Refusal>; 2]);
+
+    fn ask<V: Verify>(mut verify: V) -> Said {
+        let header = verify.header(&Header { image_size: 5, ..Header::EMPTY }, None);
+        verify.start();
+        let (entry, value, walked) = (verify.entry(&ENTRY), verify.value(3), verify.walked());
+        let hashing = verify.hashing(&[1]);
+        verify.update(&[2, 4]);
+        let digest = Digest([6; 32]);
+        let finished = [verify.finish(&digest, &[]), verify.finish(&digest, &[8])];
+        ([header, entry, value, hashing], walked, finished)
+    }
+
+    #[test]
+    fn a_verifier_by_reference_or_optional_is_asked_all_that_it_would_be() {
+        fn constants<V: Verify>(_: &V) -> (usize, bool, HashKind) {
+            (V::SIGNATURE, V::PURE, V::HASH)
+        }
+        let mut plain = Notes::default();
+        let said = ask(&mut plain);
+        let (refused, walked, finished) = said;
+        let twice = Refusal::Tlv { fault: TlvFault::Twice, offset: 9, tlv: 0x50 };
+        assert_eq!(refused, [Refusal::Vendor, Refusal::Class, twice, Refusal::Unsigned].map(Err));
+        assert_eq!((walked, finished), (Ok(Some((7, 64))), [Err(Refusal::Signature), Ok(true)]));
+        let called = "header 5 None, start, entry 0x50, value 3, walked, hashing [1], update [2, 4], \
+                      finish 6 [], finish 6 [8], ";
+        assert_eq!(plain.0, called);
+
+        let mut optional = Some(Notes::default());
+        assert_eq!((constants(&optional), constants(&&mut plain)), (constants(&plain), constants(&plain)));
+        assert_eq!(ask(&mut optional), said);
+        assert_eq!(optional.map(|notes| notes.0).as_deref(), Some(called));
+    }
 
     #[test]
     fn where_nothing_more_is_asked_no_signature_is_read_or_said_to_be_right() {
-        let mut nothing = ();
-        nothing.start();
-        assert_eq!(nothing.walked(), Ok(None));
-        assert_eq!(nothing.finish(&Digest([0; 32]), &[]), Ok(false));
+        let nothing = ([Ok(()); 4], Ok(None), [Ok(false); 2]);
+        assert_eq!(ask(()), nothing);
+        assert_eq!(ask(None::<Notes>), nothing);
     }
 }

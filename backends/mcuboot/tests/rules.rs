@@ -7,7 +7,7 @@ use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::{Header, Version};
 use dfu_target::image::{HEAD_LEN, Image, ImageKind};
 use dfu_target::target::Assurance;
-use dfu_target::{DfuTarget, Sha256, blocking::block_on};
+use dfu_target::{DfuTarget, Digest, Sha256, blocking::block_on};
 use dfu_target_mcuboot::signature::{EcdsaP256, Ed25519, Ed25519Pure, Rsa2048, Rsa3072, Scheme};
 use dfu_target_mcuboot::{
     Active, Config, ConfigError, Encryption, Error, HashKind, ImageHash, McubootTarget, Mode, Refusal, Rules, Running,
@@ -46,6 +46,9 @@ fn judge(image: &[u8], config: Config, runs: Option<Version>, rules: impl Verify
         target.write(image).await?;
         let first = target.digest().await;
         assert_eq!(target.digest().await, first, "the same again");
+        if let Ok(checked) = &first {
+            assert_eq!(checked.digest, sha256(image), "all of the file");
+        }
         first
     });
     let refused = |error| match error {
@@ -58,6 +61,12 @@ fn judge(image: &[u8], config: Config, runs: Option<Version>, rules: impl Verify
 
 fn verdict(image: &[u8], rules: impl Verify) -> Result<Assurance, Refusal> {
     judge(image, MOVE, Some(version(1, 0, 0, 0)), rules).0
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let mut engine = SoftSha256::default();
+    Sha256::update(&mut engine, bytes);
+    Sha256::finish(&mut engine)
 }
 
 fn plain() -> Rules<'static, SoftSha256> {
@@ -187,7 +196,13 @@ fn an_encrypted_image_is_stored_and_said_to_be_unchecked() {
         };
         assert_eq!(result.0, Ok(Assurance::None));
     }
-    // A wide hash is over the plain bytes, too.
+    // A signature over the image itself is over the plain bytes.
+    let mut image = fixture("sig-ed25519-pure");
+    image[16] |= 0x4;
+    let config = MOVE.hash(HashKind::Pure).encryption(Encryption::Aes128);
+    let pure = Rules::new(Sha512::default()).signed(Ed25519Pure::default(), &[ED25519]).unwrap();
+    assert_eq!(judge(&image, config, None, pure).0, Ok(Assurance::None));
+    // So is a wide hash.
     let mut image = fixture("sig-ed25519-sha512");
     image[16] |= 0x4;
     let config = MOVE.hash(HashKind::Sha512).encryption(Encryption::Aes128);
@@ -218,6 +233,18 @@ fn r15_the_security_counter_is_that_of_the_hashed_part_and_there_once() {
     assert_eq!(judge(&bare, lax, None, rules()).0, Err(Refusal::NoCounter), "it decides nothing");
     assert_eq!(verdict(&fixture("tlv-counter"), rules()), Ok(Assurance::Hash), "imgtool's own");
     assert_eq!(verdict(&fixture("tlv-counter"), plain().counter(8)), Err(Refusal::Counter { least: 8, offered: 7 }));
+}
+
+#[test]
+fn r15_what_the_hash_does_not_cover_decides_nothing() {
+    let verdict = |tlv, value: &[u8], rules: Rules<'_, SoftSha256>| {
+        let image = ImageBuilder::new().unprotected(tlv, value).build();
+        judge(&image, MOVE.any_tlv(true), None, rules).0
+    };
+    let dependency = [1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(verdict(0x40, &dependency, plain().images(&[])), Ok(Assurance::Hash));
+    assert_eq!(verdict(0x74, &[7; 16], plain().vendor(&[7; 16])), Err(Refusal::Vendor));
+    assert_eq!(verdict(0x75, &[9; 16], plain().class(&[9; 16])), Err(Refusal::Class));
 }
 
 #[test]
@@ -320,6 +347,24 @@ fn rules_may_be_left_out_at_run_time() {
 }
 
 #[test]
+fn a_verifier_that_looks_at_no_signature_is_given_none() {
+    struct Unlooked<const PURE: bool>;
+    impl<const PURE: bool> Verify for Unlooked<PURE> {
+        const PURE: bool = PURE;
+
+        fn walked(&mut self) -> Result<Option<(u32, u16)>, Refusal> {
+            Ok(Some((40, 8)))
+        }
+        fn finish(&mut self, _: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+            Ok(!signature.is_empty())
+        }
+    }
+    let image = ImageBuilder::new().build();
+    assert_eq!(verdict(&image, Unlooked::<false>), Ok(Assurance::Hash));
+    assert_eq!(verdict(&image, Unlooked::<true>), Ok(Assurance::Hash));
+}
+
+#[test]
 fn a_hash_of_another_kind_is_none() {
     let sha384 = MOVE.hash(HashKind::Sha384);
     let p384 = fixture("sig-ecdsa-p384");
@@ -329,6 +374,17 @@ fn a_hash_of_another_kind_is_none() {
     let mut bad = p384;
     bad[0x300] ^= 1;
     assert_eq!(judge(&bad, sha384, None, Rules::new(Sha384::default())).0, Err(Refusal::Hash));
+    // It is whole, and none that would have to cover itself.
+    let p384 = fixture("sig-ecdsa-p384");
+    let hash = &p384[Header::parse(&p384).unwrap().hashed_len() as usize + 8..][..48];
+    let judged = |image: &[u8]| judge(image, sha384, None, Rules::new(Sha384::default())).0;
+    assert_eq!(judged(&with_tlvs(&p384, &[(0x11, hash)])), Ok(Assurance::Hash));
+    for other in [&[], &hash[..1], &hash[..47], &[hash, &[0]].concat()] {
+        let image = with_tlvs(&p384, &[(0x11, other)]);
+        assert!(faulty(judged(&image), TlvFault::Damaged, 0x11), "{} bytes", other.len());
+    }
+    let protected = ImageBuilder::new().protected(0x11, hash).build();
+    assert!(faulty(judged(&protected), TlvFault::Damaged, 0x11));
     // A target without the engine for it is not made.
     let chip = Flash::new(SimFlash::new(SLOT as usize));
     let slots = Slots::checked::<Flash, Flash>(SLOT, SLOT, sha384).unwrap();
@@ -374,7 +430,8 @@ fn the_last_signature_behind_a_known_key_decides_as_in_mcuboot() {
     for tlvs in [&[k, b, s][..], &[k, s, k, b]] {
         assert_eq!(verdict(tlvs), Err(Refusal::Signature));
     }
-    for tlvs in [&[s][..], &[s, k], &[k, unknown, s], &[(2, ED25519), s], &[]] {
+    let short: Tlv<'_> = (1, &key[..31]);
+    for tlvs in [&[s][..], &[s, k], &[k, unknown, s], &[k, short, s], &[(2, ED25519), s], &[]] {
         assert_eq!(verdict(tlvs), Err(Refusal::Unsigned));
     }
     // MCUboot compares as many bytes as there are, be it none: nobody but an attacker writes such.
@@ -383,6 +440,35 @@ fn the_last_signature_behind_a_known_key_decides_as_in_mcuboot() {
     }
     assert_eq!(verdict(&[(1, &[key, &[0]].concat()), s]), Err(Refusal::Unsigned));
     assert!(faulty(verdict(&[k, (0x24, &[good, &[0]].concat())]), TlvFault::Damaged, 0x24));
+    let unasked = with_tlvs(&image, &[(H, hash), short, b]);
+    assert_eq!(self::verdict(&unasked, plain()), Ok(Assurance::Hash), "no signature is asked for");
+}
+
+#[test]
+fn the_least_buffer_that_a_target_is_made_with_will_do() {
+    fn verdict<const R: usize, const N: usize>(image: &[u8], rules: impl Verify) -> Assurance {
+        let chip = Chip::<4, 4096, R>::new(SimFlash::new(SLOT as usize));
+        let slots = Slots::new::<Chip<4, 4096, R>>(SLOT, MOVE);
+        let mut shared = Shared::new(chip);
+        let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+        let (engine, active) = (SoftSha256::default(), Active::new(RunningState::Confirmed, None));
+        let mut target = McubootTarget::<_, _, _, N, _>::verifying(region, engine, &slots, active, rules).unwrap();
+        let image_of = Image { head: &image[..HEAD_LEN], ..Image::new(ImageKind::Mcuboot) };
+        block_on(target.init(&image_of, 0)).unwrap();
+        block_on(target.write(image)).unwrap();
+        block_on(target.digest()).unwrap().assurance
+    }
+    let image = fixture("sig-rsa-2048");
+    let tail = &image[Header::parse(&image).unwrap().hashed_len() as usize + 4..];
+    let (hash, key, signature) = (&tail[4..36], &tail[40..72], &tail[76..]);
+    for shift in 0..4 {
+        // The signature begins and ends anywhere in what is read at once.
+        let image = with_tlvs(&image, &[(2, &[0; 4][..shift]), (0x10, hash), (1, key), (0x20, signature)]);
+        let rules = || plain().signed(Rsa2048::new(SoftSha256::default()), &[RSA_2048]).unwrap();
+        assert_eq!(verdict::<1, 256>(&image, rules()), Assurance::Signature, "{shift}");
+        assert_eq!(verdict::<4, 264>(&image, rules()), Assurance::Signature, "{shift}");
+        assert_eq!(verdict::<128, 128>(&image, ()), Assurance::Hash, "{shift}");
+    }
 }
 
 #[test]
@@ -426,11 +512,6 @@ fn r19_the_running_images_counter_is_what_the_next_one_is_compared_with() {
 
 #[test]
 fn the_running_files_digest_is_that_of_its_bytes_and_of_no_others() {
-    let sha256 = |bytes: &[u8]| {
-        let mut engine = SoftSha256::default();
-        Sha256::update(&mut engine, bytes);
-        Sha256::finish(&mut engine)
-    };
     let of = |slot: &[u8]| {
         let chip = Flash::new(SimFlash::new(SLOT as usize));
         let slots = Slots::checked::<Flash, Flash>(SLOT, SLOT, MOVE).unwrap();

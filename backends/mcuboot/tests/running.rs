@@ -107,6 +107,19 @@ fn the_first_counter_counts_whatever_comes_behind_it() {
 }
 
 #[test]
+fn the_counter_is_looked_for_among_the_hashed_tlvs_and_no_further() {
+    let image = ImageBuilder::new().protected(0xa0, &[1; 12]).unprotected(0x20, &[2; 3000]).build();
+    let chip = Chip::<4, 4096, 4>::new(SimFlash::new(SLOT as usize));
+    let slots = Slots::new::<Chip<4, 4096, 4>>(SLOT, Config::new(Mode::SwapMove));
+    chip.sim().load(0, &image);
+    let mut shared = Shared::new(chip.clone());
+    let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+    assert_eq!(block_on(Running::new(region, &slots).unwrap().security_counter()), Ok(None));
+    let read = chip.sim().counts().bytes_read;
+    assert!(read < 500, "{read} bytes");
+}
+
+#[test]
 fn what_the_bootloader_did_last_is_told_by_the_whole_mark() {
     use Flag::{Bad, Set, Unset};
     use RunningState::{Confirmed, Factory, Reverted, Unknown};

@@ -180,7 +180,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> DfuTarget for ModemD
         self.call(Call::Write(bytes, &mut written)).await.map(|()| written)
     }
 
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         Some(&self.kept)
     }
 

@@ -129,6 +129,11 @@ impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> DfuTarget for ModemF
         self.call(Call::Write(bytes, &mut written)).await.map(|()| written)
     }
 
+    /// A checksum of what is in the flash.
+    fn keep(&self) -> Option<&[u8]> {
+        Some(self.core.recall.keep())
+    }
+
     async fn prepare(&mut self) -> Result<bool, Self::Error> {
         let mut more = false;
         self.call(Call::Prepare(&mut more)).await.map(|()| more)

@@ -1,15 +1,15 @@
 //! The stored form of progress, little-endian.
 //!
 //! ```text
-//!       0        4        8      12      16     18      19      20         24   56       88     152        156
-//!       │ "DFU1" │ offset │ size │ tag │ kind │ state │ index │ identity │ id │ digest │ head │ head len │
+//!       0        4        8        40     44    48     50      51      52         56   88     152        153        156
+//!       │ "DFU2" │ offset │ digest │ size │ tag │ kind │ state │ index │ identity │ id │ head │ head len │ attempts │
 //! full  crc │ seq │ all of that
-//! short crc │ seq │ "dfu1" │ offset
+//! short crc │ seq │ "dfu2" │ offset │ four bytes of the digest
 //! ```
 //!
-//! [`ProgressLog`](super::ProgressLog) puts a sequence number before it and a CRC-32 over bytes 16 to the end of the
-//! full record, then 4 to 16. A short record stands for the full one before it with another offset, and its CRC
-//! begins with that one's bytes.
+//! [`ProgressLog`](super::ProgressLog) puts a sequence number before it and a CRC-32 over bytes 20 to the end of the
+//! full record, then 4 to 20. A short record stands for the full one before it with other bytes up to 20, and its CRC
+//! begins with those of that one.
 
 use core::fmt;
 
@@ -25,21 +25,22 @@ use crate::image::{HEAD_LEN, ImageKind};
 #[repr(align(4))]
 pub struct Progress([u8; Progress::LEN]);
 
-const MAGIC: u32 = u32::from_le_bytes(*b"DFU1");
+const MAGIC: u32 = u32::from_le_bytes(*b"DFU2");
 /// Begins a short record.
-const SHORT_MAGIC: u32 = u32::from_le_bytes(*b"dfu1");
+const SHORT_MAGIC: u32 = u32::from_le_bytes(*b"dfu2");
 
 const OFFSET: usize = 4;
-const SIZE: usize = 8;
-const TAG: usize = 12;
-const KIND: usize = 16;
-const STATE: usize = 18;
-const INDEX: usize = 19;
-const IDENTITY: usize = 20;
-const ID: usize = 24;
-const DIGEST: usize = 56;
+const DIGEST: usize = 8;
+const SIZE: usize = 40;
+const TAG: usize = 44;
+const KIND: usize = 48;
+const STATE: usize = 50;
+const INDEX: usize = 51;
+const IDENTITY: usize = 52;
+const ID: usize = 56;
 const HEAD: usize = 88;
 const TAKEN: usize = HEAD + HEAD_LEN;
+const ATTEMPTS: usize = TAKEN + 1;
 
 /// A size that is not known.
 const UNKNOWN: u32 = u32::MAX;
@@ -78,7 +79,7 @@ impl Progress {
         let valid = word(&progress.0, 0) == MAGIC
             && ImageKind::from_code(progress.code()).is_some()
             && progress.0[STATE] <= State::Applied as u8
-            && word(&progress.0, TAKEN) as usize <= HEAD_LEN;
+            && progress.0[TAKEN] as usize <= HEAD_LEN;
         valid.then_some(progress)
     }
 
@@ -99,7 +100,12 @@ impl Progress {
 
     /// The image's length, if known.
     pub fn size(&self) -> Option<u32> {
-        Some(word(&self.0, SIZE)).filter(|size| *size != UNKNOWN)
+        Some(self.end()).filter(|size| *size != UNKNOWN)
+    }
+
+    /// No offset is beyond this.
+    pub(crate) fn end(&self) -> u32 {
+        word(&self.0, SIZE)
     }
 
     /// The target's [`identity`](crate::DfuTarget::identity).
@@ -131,6 +137,12 @@ impl Progress {
         }
     }
 
+    /// How often the image was fetched in vain: it was refused once all of it was there, or applied and came back.
+    /// Counted up to 255.
+    pub fn attempts(&self) -> u8 {
+        self.0[ATTEMPTS]
+    }
+
     /// The image's digest, once all bytes are there.
     pub fn digest(&self) -> Option<Digest> {
         (self.state() != State::Receiving).then(|| Digest(array(&self.0, DIGEST)))
@@ -138,17 +150,17 @@ impl Progress {
 
     /// What the target wanted kept with the offset; once all bytes are there, the digest.
     pub fn kept(&self) -> &[u8; 32] {
-        self.0[DIGEST..HEAD].first_chunk().unwrap_or(&[0; 32])
+        self.0[DIGEST..SIZE].first_chunk().unwrap_or(&[0; 32])
     }
 
     /// Whether the name, the index and the target's identity are the same.
     pub(crate) fn is_of_same(&self, other: &Self) -> bool {
-        self.0[INDEX..DIGEST] == other.0[INDEX..DIGEST]
+        self.0[INDEX..HEAD] == other.0[INDEX..HEAD]
     }
 
     /// Whether this is the digest of the image, all of which is there.
     pub(crate) fn has_digest(&self, digest: &Digest) -> bool {
-        self.0[DIGEST..HEAD] == digest.0
+        self.0[DIGEST..SIZE] == digest.0
     }
 
     pub(crate) fn set_kind(&mut self, kind: ImageKind) {
@@ -158,7 +170,12 @@ impl Progress {
     }
 
     pub(crate) fn set_size(&mut self, size: Option<u32>) {
-        set_word(&mut self.0, SIZE, size.unwrap_or(UNKNOWN));
+        self.set_end(size.unwrap_or(UNKNOWN));
+    }
+
+    /// Of a size that is not known: the largest number.
+    pub(crate) fn set_end(&mut self, end: u32) {
+        set_word(&mut self.0, SIZE, end);
     }
 
     pub(crate) fn set_identity(&mut self, identity: u32) {
@@ -178,13 +195,35 @@ impl Progress {
         self.0[STATE] = state as u8;
     }
 
-    pub(crate) fn keep(&mut self, kept: &[u8; 32]) {
-        self.0[DIGEST..HEAD].copy_from_slice(kept);
+    /// The image was fetched in vain once more: nothing of it is promised any longer, and the attempt is remembered.
+    pub fn reject(&mut self) {
+        self.count_attempt();
+        self.set_state(State::Receiving);
+        self.set_offset(0);
+    }
+
+    /// One more attempt was in vain.
+    pub(crate) fn count_attempt(&mut self) {
+        self.0[ATTEMPTS] = self.0[ATTEMPTS].saturating_add(1);
+    }
+
+    pub(crate) fn clear_attempts(&mut self) {
+        self.0[ATTEMPTS] = 0;
+    }
+
+    /// Keeps up to 32 bytes; those behind stay.
+    pub(crate) fn keep(&mut self, kept: &[u8]) {
+        self.0[DIGEST..SIZE].iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
+    }
+
+    /// Takes what a short record says.
+    pub(super) fn go_on(&mut self, record: &[u8; FULL]) {
+        self.0[OFFSET..SHORT - 8].copy_from_slice(&record[8 + OFFSET..SHORT]);
     }
 
     /// How much of the head there is.
     pub(crate) fn head_len(&self) -> u32 {
-        word(&self.0, TAKEN)
+        u32::from(self.0[TAKEN])
     }
 
     /// Takes as much of the head as is missing, and returns the rest.
@@ -195,12 +234,12 @@ impl Progress {
         if let Some(places) = self.0[HEAD..TAKEN].get_mut(taken..filled) {
             places.copy_from_slice(bytes);
         }
-        set_word(&mut self.0, TAKEN, filled as u32);
+        self.0[TAKEN] = filled as u8;
         rest
     }
 
     pub(crate) fn clear_head(&mut self) {
-        set_word(&mut self.0, TAKEN, 0);
+        self.0[TAKEN] = 0;
     }
 
     fn code(&self) -> u16 {
@@ -220,6 +259,7 @@ impl fmt::Debug for Progress {
             .field("offset", &self.offset())
             .field("head", &self.head())
             .field("state", &self.state())
+            .field("attempts", &self.attempts())
             .field("digest", &self.digest())
             .finish()
     }
@@ -235,7 +275,7 @@ impl defmt::Format for Progress {
 /// Length of a record that says everything.
 pub(super) const FULL: usize = 8 + Progress::LEN;
 /// Length of a record that says how far it is by now.
-pub(super) const SHORT: usize = 16;
+pub(super) const SHORT: usize = 20;
 
 /// The length of a record, by its first [`SHORT`] bytes; 0: it is none.
 pub(super) fn len(record: &[u8; FULL]) -> usize {
@@ -248,7 +288,7 @@ pub(super) fn len(record: &[u8; FULL]) -> usize {
 
 /// A number that stands for all that a short record leaves out.
 pub(super) fn fixed(record: &[u8; FULL]) -> u32 {
-    crc32(!0, &record[16..])
+    crc32(!0, &record[SHORT..])
 }
 
 /// Makes a record of this length valid.
@@ -257,17 +297,12 @@ pub(super) fn seal(record: &mut [u8; FULL], len: usize, fixed: u32, sequence: u3
     if len == SHORT {
         set_word(record, 8, SHORT_MAGIC);
     }
-    set_word(record, 0, !crc32(fixed, &record[4..16]));
+    set_word(record, 0, !crc32(fixed, &record[4..SHORT]));
 }
 
 /// The sequence number of a record that is whole.
 pub(super) fn sequence(record: &[u8; FULL], fixed: u32) -> Option<u32> {
-    (word(record, 0) == !crc32(fixed, &record[4..16])).then_some(word(record, 4))
-}
-
-/// The offset in a record.
-pub(super) fn offset(record: &[u8; FULL]) -> u32 {
-    word(record, 8 + OFFSET)
+    (word(record, 0) == !crc32(fixed, &record[4..SHORT])).then_some(word(record, 4))
 }
 
 fn array<const L: usize, const N: usize>(bytes: &[u8; L], at: usize) -> [u8; N] {
@@ -336,6 +371,8 @@ mod tests {
         progress.take_head(&[0x3d, 0xb8, 0xf3, 0x96, 9]);
         progress.set_state(State::Complete);
         progress.keep(&[0x5a; 32]);
+        progress.count_attempt();
+        progress.count_attempt();
         progress
     }
 
@@ -362,6 +399,7 @@ mod tests {
         assert_eq!((whole.size(), whole.identity(), whole.tag()), (Some(0x0102_0304), 0x1122_3344, 0xa1a2_a3a4));
         assert_eq!((whole.offset(), whole.head()), (0x2000, &[0x3d, 0xb8, 0xf3, 0x96, 9][..]));
         assert_eq!((whole.state(), whole.digest()), (State::Complete, Some(Digest([0x5a; 32]))));
+        assert_eq!(whole.attempts(), 2);
         let mut empty = progress();
         empty.clear_head();
         empty.set_size(None);
@@ -378,21 +416,37 @@ mod tests {
         let progress = progress();
         let bytes = progress.as_bytes();
         for (at, field) in [
-            (0, &b"DFU1"[..]),
+            (0, &b"DFU2"[..]),
             (4, &[0x00, 0x20, 0, 0]),
-            (8, &[4, 3, 2, 1]),
-            (12, &[0xa4, 0xa3, 0xa2, 0xa1]),
-            (16, &[4, 7]),
-            (18, &[1, 3]),
-            (20, &[0x44, 0x33, 0x22, 0x11]),
-            (24, b"an image\0"),
-            (56, &[0x5a; 32]),
+            (8, &[0x5a; 32]),
+            (40, &[4, 3, 2, 1]),
+            (44, &[0xa4, 0xa3, 0xa2, 0xa1]),
+            (48, &[4, 7]),
+            (50, &[1, 3]),
+            (52, &[0x44, 0x33, 0x22, 0x11]),
+            (56, b"an image\0"),
             (88, &[0x3d, 0xb8, 0xf3, 0x96, 9, 0]),
-            (152, &[5, 0, 0, 0]),
+            (152, &[5]),
+            (153, &[2, 0, 0]),
         ] {
             assert_eq!(bytes[at..at + field.len()], *field, "{at}");
         }
         assert_eq!(bytes.len(), 156);
+    }
+
+    #[test]
+    fn a_rejected_image_leaves_nothing_but_the_memory_of_it() {
+        let mut rejected = progress();
+        rejected.reject();
+        assert_eq!((rejected.state(), rejected.offset(), rejected.attempts()), (State::Receiving, 0, 3));
+        assert!(rejected.is_of_same(&progress()));
+        assert!(rejected.has_digest(&Digest([0x5a; 32])), "of which image that was is known");
+        rejected.clear_attempts();
+        assert_eq!(rejected.attempts(), 0);
+        for _ in 0..300 {
+            rejected.count_attempt();
+        }
+        assert_eq!((rejected.attempts(), Progress::from_bytes(rejected.as_bytes())), (255, Some(rejected)));
     }
 
     #[test]
@@ -437,10 +491,21 @@ mod tests {
         for len in [FULL, SHORT] {
             let fixed = fixed(&record);
             seal(&mut record, len, fixed, 79);
-            let crc = !crc32(!0, &[&record[16..], &record[4..16]].concat());
+            let crc = !crc32(!0, &[&record[20..], &record[4..20]].concat());
             assert_eq!(record[..4], crc.to_le_bytes(), "{len}");
-            assert_eq!(offset(&record), 0x2000, "{len}");
         }
+    }
+
+    #[test]
+    fn a_short_record_has_the_offset_and_four_of_the_bytes_that_are_kept() {
+        let mut later = progress();
+        later.set_offset(0x3000);
+        later.keep(&[1, 2, 3, 4]);
+        assert_eq!(fixed(&sealed(&later)), fixed(&sealed(&progress())), "the rest is that of before");
+        let mut found = progress();
+        found.go_on(&sealed(&later));
+        assert_eq!(found, later);
+        assert_eq!(found.kept()[..5], [1, 2, 3, 4, 0x5a]);
     }
 
     #[test]
@@ -459,7 +524,7 @@ mod tests {
         }
         let good = *progress().as_bytes();
         assert_eq!(Progress::from_bytes(&good[..good.len() - 1]), None);
-        for (at, value) in [(0, b'd'), (KIND, 99), (STATE, 3), (TAKEN, 65), (TAKEN + 3, 1)] {
+        for (at, value) in [(0, b'd'), (KIND, 99), (STATE, 3), (TAKEN, 65)] {
             let mut bad = good;
             bad[at] = value;
             assert_eq!(Progress::from_bytes(&bad), None, "{at}");

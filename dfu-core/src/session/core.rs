@@ -12,15 +12,18 @@ use crate::target::{Applied, Assurance, Call, Checked, DfuTarget, ErrorType, Pro
 #[repr(C)] // The large ones last: small offsets make short instructions.
 pub(super) struct Core<T, S> {
     stage: Stage,
-    /// The offset up to which the stored record knows; `None`: it is of something else.
-    saved: Option<u32>,
+    /// How often the image may be fetched in vain, and the tag of the file that was; 0: it had none.
+    attempts: u8,
+    tag_in_vain: u32,
+    /// The offset up to which the stored record knows; [`NOTHING`]: it is of something else.
+    saved: u32,
     /// How far the target took the image; the head is collected before.
     next: u32,
     more: bool,
     applied: Applied,
     written: Written,
-    /// What the request says.
-    size: Option<u32>,
+    /// What the request says: the size, the largest number where it is not known; how often to store progress.
+    end: u32,
     save_every: u32,
     /// Fewer bytes than this may come next without a look at anything but the target: 0 unless the last call was a
     /// write that went well.
@@ -33,6 +36,9 @@ pub(super) struct Core<T, S> {
     store: S,
     target: T,
 }
+
+/// An offset that is none: no image has 4 GiB.
+const NOTHING: u32 = u32::MAX;
 
 /// What a call is to achieve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,16 +92,18 @@ pub(super) type Outcome<'c, T, S> = (&'c mut Core<T, S>, Result<(), SessionError
 
 impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(super) fn new(target: T, store: S, request: Request) -> Self {
-        let Request { progress: now, size, save_every, digest } = request;
+        let Request { progress: now, save_every, attempts, digest } = request;
         Self {
             target,
             store,
+            end: now.end(),
             now,
-            size,
             save_every,
+            attempts,
+            tag_in_vain: 0,
             digest,
             stage: Stage::Unread,
-            saved: None,
+            saved: NOTHING,
             next: 0,
             plain: 0,
             written: Written::Committed(0),
@@ -109,6 +117,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     /// As after a reset, but for what the request says.
     pub(super) fn reread(&mut self) {
         self.restart();
+        self.now.clear_attempts();
         self.stage = Stage::Unread;
     }
 
@@ -202,6 +211,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     pub(super) fn is_staged(&self) -> bool {
         self.stage == Stage::Staged
+    }
+
+    pub(super) fn attempts(&self) -> u8 {
+        self.now.attempts()
     }
 
     pub(super) fn attempted(&self) -> bool {

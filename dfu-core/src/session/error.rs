@@ -49,6 +49,9 @@ pub enum SessionError<E> {
     Mismatch,
     /// The target could not check the image by itself: compare its digest with a known one.
     NotAssured,
+    /// This image was fetched in vain as often as the request bears ([`Request::attempts`](crate::Request::attempts)).
+    /// No byte of it was taken.
+    Rejected,
     /// An earlier call failed or was dropped, or the stream has ended: resume or restart first.
     Interrupted,
 }
@@ -59,7 +62,8 @@ impl<E: Error> SessionError<E> {
         match self {
             Self::Target(error) => error.kind(),
             Self::Store(_) => ErrorKind::Storage,
-            Self::Unknown | Self::NotTaken(_) | Self::WrongSize { .. } | Self::NotAssured => ErrorKind::Refused,
+            Self::Unknown | Self::NotTaken(_) | Self::WrongSize { .. } => ErrorKind::Refused,
+            Self::NotAssured | Self::Rejected => ErrorKind::Refused,
             Self::TooLong { .. } | Self::Incomplete { .. } | Self::Mismatch => ErrorKind::Corrupt,
             Self::Gap { .. } | Self::Interrupted => ErrorKind::Order,
         }
@@ -81,6 +85,7 @@ impl<E: fmt::Display> fmt::Display for SessionError<E> {
             Self::Gap { wanted, offset } => write!(f, "bytes came for offset {offset} while {wanted} is wanted"),
             Self::Mismatch => f.write_str("the stored image is not the wanted one: its digest differs"),
             Self::NotAssured => crate::target::NotAssured.fmt(f),
+            Self::Rejected => f.write_str("this image was refused or came back too often: it is not fetched again"),
             Self::Interrupted => f.write_str("an earlier call failed or was dropped: resume first"),
         }
     }
@@ -186,6 +191,7 @@ mod tests {
             (SessionError::NotTaken(ImageKind::Mcuboot), ErrorKind::Refused, &["MCUboot image"]),
             (SessionError::WrongSize { wanted: 901, offered: 902 }, ErrorKind::Refused, &["901", "902"]),
             (SessionError::NotAssured, ErrorKind::Refused, &["digest"]),
+            (SessionError::Rejected, ErrorKind::Refused, &["not fetched again"]),
             (SessionError::TooLong { size: 903 }, ErrorKind::Corrupt, &["903"]),
             (SessionError::Incomplete { have: 904, size: 905 }, ErrorKind::Corrupt, &["904", "905"]),
             (SessionError::Mismatch, ErrorKind::Corrupt, &["digest"]),

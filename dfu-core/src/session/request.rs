@@ -15,15 +15,15 @@ use crate::progress::{ImageId, Progress};
 pub struct Request {
     /// Becomes what is stored.
     pub(super) progress: Progress,
-    pub(super) size: Option<u32>,
     pub(super) save_every: u32,
+    pub(super) attempts: u8,
     pub(super) digest: Option<Digest>,
 }
 
 impl Request {
     /// Wants the image of this name. What is stored of an image of another name is not resumed.
     pub const fn new(id: ImageId) -> Self {
-        Self { progress: Progress::new(id), size: None, save_every: 4096, digest: None }
+        Self { progress: Progress::new(id), save_every: 4096, attempts: 2, digest: None }
     }
 
     /// Wants the image with this SHA-256. A resume then needs no word from the source that the file is the same.
@@ -34,7 +34,6 @@ impl Request {
 
     /// The image's length in bytes. Unknown otherwise until the source tells it or the stream ends.
     pub const fn size(mut self, bytes: u32) -> Self {
-        self.size = Some(bytes);
         self.progress = self.progress.sized(bytes);
         self
     }
@@ -49,6 +48,14 @@ impl Request {
     /// unit gains nothing.
     pub const fn save_every(mut self, bytes: u32) -> Self {
         self.save_every = if bytes > 0 { bytes } else { 1 };
+        self
+    }
+
+    /// How often the image may be fetched in vain, which [`Session::reject`](crate::Session::reject) counts, before it
+    /// is [`Rejected`](crate::session::SessionError::Rejected); 2 otherwise, since what is refused once may be the
+    /// flash's fault. 255: it is fetched again, however often it was.
+    pub const fn attempts(mut self, count: u8) -> Self {
+        self.attempts = count;
         self
     }
 
@@ -68,11 +75,12 @@ mod tests {
         let digest = Digest([7; 32]);
         let request = Request::of(digest).size(0).index(3).save_every(0);
         assert_eq!((request.progress.id(), request.digest), (ImageId([7; 32]), Some(digest)));
-        assert_eq!((request.size, request.progress.size(), request.progress.index()), (Some(0), Some(0), 3));
+        assert_eq!((request.progress.size(), request.progress.index()), (Some(0), 3));
         assert_eq!(request.save_every, 1, "a step of nothing would never end");
         assert_eq!([1, 2, 4096].map(|bytes| request.clone().save_every(bytes).save_every), [1, 2, 4096]);
         let plain = Request::new(ImageId([1; 32]));
-        assert_eq!((plain.size, plain.progress.size(), plain.digest), (None, None, None));
-        assert_eq!((plain.progress.index(), plain.save_every), (0, 4096));
+        assert_eq!((plain.progress.size(), plain.digest), (None, None));
+        assert_eq!((plain.progress.index(), plain.save_every, plain.attempts), (0, 4096, 2));
+        assert_eq!(plain.attempts(7).attempts, 7);
     }
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod pieces;
+mod rejected;
 mod resuming;
 
 use core::fmt;
@@ -162,7 +163,7 @@ impl DfuTarget for Place {
         }
         self.gathers
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         Some(&self.kept)
     }
     async fn prepare(&mut self) -> Result<bool, Broken> {

@@ -33,7 +33,7 @@ pub trait DynDfuTarget {
     /// [`DfuTarget::take`].
     fn take(&mut self, bytes: &[u8]) -> bool;
     /// [`DfuTarget::keep`].
-    fn keep(&self) -> Option<&[u8; 32]>;
+    fn keep(&self) -> Option<&[u8]>;
     /// [`DfuTarget::prepare`].
     async fn prepare(&mut self) -> Result<bool, BoxedError>;
     /// [`DfuTarget::digest`].
@@ -68,7 +68,7 @@ where
     fn take(&mut self, bytes: &[u8]) -> bool {
         DfuTarget::take(self, bytes)
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         DfuTarget::keep(self)
     }
     async fn prepare(&mut self) -> Result<bool, BoxedError> {
@@ -108,7 +108,7 @@ impl DfuTarget for Box<dyn DynDfuTarget + '_> {
     fn take(&mut self, bytes: &[u8]) -> bool {
         (**self).take(bytes)
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         (**self).keep()
     }
     async fn prepare(&mut self) -> Result<bool, BoxedError> {

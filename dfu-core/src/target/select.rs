@@ -70,7 +70,7 @@ impl<A: DfuTarget, B: DfuTarget> DfuTarget for Select<A, B> {
         if self.second { self.b.take(bytes) } else { self.a.take(bytes) }
     }
 
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         if self.second { self.b.keep() } else { self.a.keep() }
     }
 

@@ -97,7 +97,7 @@ impl DfuTarget for Own {
     fn take(&mut self, bytes: &[u8]) -> bool {
         self.did("take", ()).is_ok() && bytes.len() == 3
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         Some(&self.kept)
     }
     async fn prepare(&mut self) -> Result<bool, OwnError> {
@@ -128,7 +128,7 @@ fn hands_on_to(own: &Own, target: &mut impl DfuTarget) {
         assert_eq!(target.init(&own.image(), 1000).await.unwrap(), own.answer(1000));
         assert_eq!(target.write(&[3, 4, 50]).await.unwrap(), Written::Rewind(57));
         assert!(target.take(&[1; 3]) && !target.take(&[1; 4]));
-        assert_eq!(target.keep(), Some(&own.kept));
+        assert_eq!(target.keep(), Some(&own.kept[..]));
         assert_eq!((target.prepare().await.unwrap(), target.prepare().await.unwrap()), (true, false));
         let checked = target.digest().await.unwrap();
         assert_eq!(checked, Checked { digest: Digest([index; 32]), assurance: Assurance::Deferred });

@@ -15,6 +15,7 @@ pub struct Job {
     index: u8,
     save_every: Option<u32>,
     pub(super) backoff: Backoff,
+    attempts: u8,
     pub(super) again: bool,
     pub(super) deadline: u32,
     pub(super) silence: u32,
@@ -32,6 +33,7 @@ impl Job {
             index: 0,
             save_every: None,
             backoff: Backoff::new(),
+            attempts: 2,
             again: false,
             deadline: u32::MAX,
             silence: 120_000,
@@ -90,13 +92,19 @@ impl Job {
         Self { silence: ms, ..self }
     }
 
+    /// How often the image may be fetched in vain before it is refused without a byte: [`Request::attempts`], 2
+    /// otherwise; 255: it is fetched again, however often that was.
+    pub const fn attempts(self, count: u8) -> Self {
+        Self { attempts: count, ..self }
+    }
+
     /// Applies an image again that ran and came back.
     pub const fn again(self) -> Self {
         Self { again: true, ..self }
     }
 
     pub(super) fn request(&self) -> Request {
-        let mut request = Request::new(self.id).index(self.index);
+        let mut request = Request::new(self.id).index(self.index).attempts(self.attempts);
         if let Some(size) = self.size {
             request = request.size(size);
         }

@@ -47,7 +47,7 @@ impl<T: DfuTarget> DfuTarget for Only<T> {
     fn take(&mut self, bytes: &[u8]) -> bool {
         self.target.take(bytes)
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         self.target.keep()
     }
     fn prepare(&mut self) -> impl Future<Output = Result<bool, Self::Error>> {

@@ -47,6 +47,7 @@ fn form(bytes: Bytes<'_>) {
         id: progress.id(),
         kept: progress.kept(),
         head: progress.head(),
+        attempts: progress.attempts(),
     };
     assert_eq!(said, plain);
     assert_eq!(progress.digest(), (plain.state != State::Receiving).then_some(Digest(*plain.kept)));
@@ -91,7 +92,7 @@ fn log<const W: usize, const E: usize, const R: usize, const N: usize>(mut bytes
         }
         drop(store);
         // A call reads each record once or, of a full one, twice; it erases and writes once or, to clear, erases twice.
-        let most = operations * (2 * E / step.max(16) + 8);
+        let most = operations * (2 * E / step.max(SHORT) + 8);
         assert!(flash.operations <= most, "{} operations, {most} at the most", flash.operations);
         flash.operations = 0;
     }
@@ -135,8 +136,9 @@ fn fill(unit: &mut [u8], step: usize, shape: u8, full: &mut Option<[u8; FULL]>, 
         sequence = sequence.wrapping_add(if kind & 6 == 6 { (kind >> 3).into() } else { 1 });
         record[4..8].copy_from_slice(&sequence.to_le_bytes());
         record[12..16].copy_from_slice(&u32::from(change).to_le_bytes());
+        record[16] = change;
         if len == SHORT {
-            record[8..12].copy_from_slice(b"dfu1");
+            record[8..12].copy_from_slice(b"dfu2");
         }
         let (place, noise) = (usize::from(place) % len, if kind & 0x60 == 0x60 { noise } else { 0 });
         if kind & 0x80 == 0 {
@@ -160,13 +162,13 @@ fn fill(unit: &mut [u8], step: usize, shape: u8, full: &mut Option<[u8; FULL]>, 
 }
 
 const FULL: usize = 8 + Progress::LEN;
-const SHORT: usize = 16;
+const SHORT: usize = 20;
 
 /// The CRC of a record's first bytes, behind those of the full record that it stands for.
 fn seal(record: &[u8; FULL], full: &[u8; FULL]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&full[16..]);
-    crc.update(&record[4..16]);
+    crc.update(&full[20..]);
+    crc.update(&record[4..20]);
     crc.finalize()
 }
 
@@ -179,17 +181,17 @@ fn newest(cells: &[u8], unit: usize, step: usize) -> Option<Progress> {
         (Some(first), Some(second)) => Some(if second.numbers.start >= first.numbers.end { second } else { first }),
         (first, second) => first.or(second),
     };
-    let Chain { full, offset, .. } = chain?;
-    let mut progress = Progress::from_bytes(&full[8..])?;
-    progress.set_offset(offset);
-    Some(progress)
+    let Chain { mut full, changes, .. } = chain?;
+    full[12..20].copy_from_slice(&changes);
+    Progress::from_bytes(&full[8..])
 }
 
 /// A unit's records.
 struct Chain {
     numbers: std::ops::Range<u64>,
     full: [u8; FULL],
-    offset: u32,
+    /// The offset, and four of the bytes that are kept.
+    changes: [u8; 8],
 }
 
 fn chain(unit: &[u8], step: usize) -> Option<Chain> {
@@ -200,8 +202,8 @@ fn chain(unit: &[u8], step: usize) -> Option<Chain> {
         let rest = unit.get(at..).unwrap_or(&[]);
         let mut record = [0; FULL];
         let len = match rest.get(8..12) {
-            Some(b"DFU1") => FULL,
-            Some(b"dfu1") => SHORT,
+            Some(b"DFU2") => FULL,
+            Some(b"dfu2") => SHORT,
             _ => return chain,
         };
         // What is read at once ends within the unit, too.
@@ -216,7 +218,8 @@ fn chain(unit: &[u8], step: usize) -> Option<Chain> {
             return chain;
         }
         let start = chain.as_ref().map_or(number, |chain| chain.numbers.start);
-        chain = Some(Chain { numbers: start..number + 1, full, offset: word(&record, 12) });
+        let changes = *record[12..].first_chunk().unwrap();
+        chain = Some(Chain { numbers: start..number + 1, full, changes });
         at += len.next_multiple_of(step);
     }
 }
@@ -234,21 +237,22 @@ struct Plain<'a> {
     id: ImageId,
     kept: &'a [u8; 32],
     head: &'a [u8],
+    attempts: u8,
 }
 
 impl<'a> Plain<'a> {
     fn of(bytes: &'a [u8]) -> Option<Self> {
         let (magic, rest) = bytes.split_at_checked(4)?;
         let (offset, rest) = rest.split_first_chunk()?;
+        let (kept, rest) = rest.split_first_chunk()?;
         let (size, rest) = rest.split_first_chunk()?;
         let (tag, rest) = rest.split_first_chunk()?;
         let (kind, rest) = rest.split_first_chunk()?;
         let (&[state, index], rest) = rest.split_first_chunk()?;
         let (identity, rest) = rest.split_first_chunk()?;
         let (id, rest) = rest.split_first_chunk()?;
-        let (kept, rest) = rest.split_first_chunk()?;
         let (head, rest) = rest.split_first_chunk::<64>()?;
-        let (taken, _) = rest.split_first_chunk()?;
+        let (&[taken, attempts, ..], _) = rest.split_first_chunk::<4>()?;
         let kind = u16::from_le_bytes(*kind);
         let known = matches!(kind, 1..=3) || kind & 0xff == 4;
         let state = match state {
@@ -257,7 +261,7 @@ impl<'a> Plain<'a> {
             2 => State::Applied,
             _ => return None,
         };
-        let sane = magic == b"DFU1" && known;
+        let sane = magic == b"DFU2" && known;
         sane.then_some(Self {
             offset: u32::from_le_bytes(*offset),
             size: Some(u32::from_le_bytes(*size)).filter(|size| *size < u32::MAX),
@@ -268,7 +272,8 @@ impl<'a> Plain<'a> {
             identity: u32::from_le_bytes(*identity),
             id: ImageId(*id),
             kept,
-            head: head.get(..u32::from_le_bytes(*taken) as usize)?,
+            head: head.get(..usize::from(taken))?,
+            attempts,
         })
     }
 }

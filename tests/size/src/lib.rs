@@ -8,6 +8,7 @@ pub mod host;
 #[cfg(any(feature = "defmt", feature = "log"))]
 mod lines;
 mod modem;
+pub mod update;
 mod wire;
 
 pub use engine::Engine;

@@ -22,6 +22,8 @@ pub struct Board {
     pub sectors: u32,
     /// What erased bytes read as.
     pub erased: u8,
+    /// Whether the target looks at what is there before it goes on.
+    pub recall: bool,
     /// Where the parts lie; `None`: one behind the other, with an erase unit of somebody else's around each.
     pub map: Option<FlashMap>,
 }
@@ -65,7 +67,17 @@ pub const MODES: [Mode; 8] = [
 impl Board {
     /// Two slots of `slot` bytes and a bootloader of this mode with MCUboot's defaults.
     pub const fn new(mode: Mode, slot: u32) -> Self {
-        Self { mode, slot, more: 0, upgrade: Upgrade::Test, align: Align::A8, sectors: 128, erased: 0xff, map: None }
+        Self {
+            mode,
+            slot,
+            more: 0,
+            upgrade: Upgrade::Test,
+            align: Align::A8,
+            sectors: 128,
+            erased: 0xff,
+            recall: true,
+            map: None,
+        }
     }
 
     /// How many bytes more the secondary slot has.
@@ -103,6 +115,13 @@ impl Board {
         self
     }
 
+    /// Whether the target looks at what is there before it goes on: [`Config::recall`].
+    #[must_use]
+    pub const fn recall(mut self, reads: bool) -> Self {
+        self.recall = reads;
+        self
+    }
+
     /// Where the parts lie.
     #[must_use]
     pub const fn map(mut self, map: FlashMap) -> Self {
@@ -130,7 +149,12 @@ impl Board {
     }
 
     pub(super) fn config(&self) -> Config {
-        Config::new(self.mode).upgrade(self.upgrade).align(self.align).max_sectors(self.sectors).erased(self.erased)
+        Config::new(self.mode)
+            .upgrade(self.upgrade)
+            .align(self.align)
+            .max_sectors(self.sectors)
+            .erased(self.erased)
+            .recall(self.recall)
     }
 
     pub(super) fn bootloader(&self, write: usize, sector: usize) -> Bootloader {

@@ -61,7 +61,7 @@ fn cut_text(cut: Cut) -> String {
 
 /// The board by its setters, of those that are not as usual.
 fn board_text(board: &Board) -> String {
-    let Board { mode, slot, more, upgrade, align, sectors, erased, map } = *board;
+    let Board { mode, slot, more, upgrade, align, sectors, erased, recall, map } = *board;
     let usual = Board::new(mode, slot);
     let mut text = format!("Board::new(Mode::{mode:?}, {slot})");
     if more != usual.more {
@@ -78,6 +78,9 @@ fn board_text(board: &Board) -> String {
     }
     if erased != usual.erased {
         text += &format!(".erased({erased:#04x})");
+    }
+    if recall != usual.recall {
+        text += &format!(".recall({recall})");
     }
     if let Some(map) = map {
         text += &format!(".map({map:?})");

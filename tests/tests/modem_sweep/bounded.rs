@@ -92,7 +92,7 @@ fn r08_metadata_of_a_full_update_has_a_ceiling() {
         let erases: Vec<u64> = device.chip.sim().wear().iter().map(|erases| u64::from(*erases)).collect();
         let (slot, log) = erases.split_at(erases.len() - 3);
         // What identifies it, its states and the marker; and 16 bytes each time that progress is due.
-        let ceiling = 600 + 16 * (size / u64::from(save_every));
+        let ceiling = 600 + 20 * (size / u64::from(save_every));
         assert!(written <= ceiling, "{written} bytes, not {ceiling}");
         assert!(log.iter().sum::<u64>() <= 1, "{log:?}");
         assert!(slot.iter().all(|erases| *erases <= 1), "{slot:?}");
@@ -114,8 +114,8 @@ fn r08_a_delta_is_saved_when_it_is_due_and_its_area_erased_twice() {
         }
         let saves = life.store.unwrap().counts().saves;
         let due = device.file.len() as u64 / u64::from(save_every);
-        // What identifies it, that it is whole, and that it was applied.
-        assert!(saves <= due + 3, "{saves} records, and {due} were due");
+        // What identifies it, that it is whole, that it was applied, and that it is settled.
+        assert!(saves <= due + 4, "{saves} records, and {due} were due");
         // The rest of another one before it, and itself behind it.
         assert_eq!(device.modem.count(ModemCall::Erase), 2);
         println!("R8: a delta of {} bytes, saved every {save_every}: {saves} records, 2 erases", device.file.len());

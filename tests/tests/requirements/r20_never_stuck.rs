@@ -92,14 +92,14 @@ fn r20_random_slots_trailers_and_logs_never_keep_an_update_from_beginning() {
 
 #[test]
 fn r20_a_beginning_that_was_spoilt_keeps_no_job_from_its_end() {
-    let board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10);
+    let board = Board::new(Mode::SwapMove, 10 * 1024).sectors(10).recall(false);
     let device = Small::new(board);
     device.install(&board.image().build());
     let new = board.image().version(2, 0, 0, 0).payload(5000).build();
     let release = Release::new(&new);
     device.fetch(&release, 4000, &mut Visit::default()).unwrap();
     device.chip().sim().checkpoint();
-    // Behind the header, which is looked at when the update begins.
+    // Behind the header, which is looked at when the update begins, by a target that looks at nothing else.
     for at in (32..3000).step_by(61) {
         device.chip().sim().rollback();
         device.chip().sim().flip(device.target().start + at, (at % 8) as u8);

@@ -201,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn each_entry_is_told_of_with_its_place_and_no_area_is_taken_for_one() {
+        struct Entries(Vec<Entry>);
+        impl Verify for Entries {
+            fn entry(&mut self, entry: &Entry) -> Result<(), Refusal> {
+                self.0.push(*entry);
+                Ok(())
+            }
+        }
+        let protected = area(0x6908, &[(0x50, &[7, 0, 0, 0]), (0xa0, &[])]);
+        let rest = area(0x6907, &[(0x10, &[9; 32])]);
+        let slots = Slots::new::<Flash>(0x10000, Config::new(Mode::SwapMove));
+        let (mut tlvs, mut told) = (Tlvs::new(1000, protected.len() as u32), Entries(Vec::new()));
+        for byte in protected.iter().chain(&rest) {
+            assert_eq!(tlvs.feed(*byte, &slots, &mut told), Ok(()));
+        }
+        let entry = |tlv, len, protected, offset| Entry { tlv, len, protected, offset };
+        assert_eq!(told.0, [entry(0x50, 4, true, 1008), entry(0xa0, 0, true, 1016), entry(0x10, 32, false, 1024)]);
+    }
+
+    #[test]
     fn a_hash_that_could_be_read_in_two_ways_is_refused() {
         let twice = area(0x6907, &[(0x10, &[9; 32]), (0x10, &[8; 32])]);
         assert_eq!(walk(0, &twice), Err((TlvFault::Twice, 1044)));

@@ -3,8 +3,9 @@
 use core::marker::PhantomData;
 
 use dfu_target::Sha256;
-use dfu_target::flash::{Op, Plan, align_down, align_up};
+use dfu_target::flash::{Op, Plan, Recall, align_down, align_up};
 use dfu_target::image::mcuboot::HEADER_LEN;
+use dfu_target::target::Call;
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::work::Work;
@@ -28,6 +29,9 @@ pub(super) enum Step {
     /// Read the signature before the rest.
     Sign,
     Signed,
+    /// Read what is to be gone on with, before anything else.
+    Recall,
+    Recalled,
     /// Look at the mark, then at the image's first word.
     Look,
     Looked,
@@ -48,13 +52,22 @@ pub(super) struct WorkPlan<'w, F, E, H, P, V, const N: usize> {
     step: Step,
     /// Once it was looked at what is there, the request is written.
     requests: bool,
+    /// How far it was read of what was promised.
+    at: u32,
+    promised: u32,
     input: &'w [u8],
     flash: PhantomData<fn() -> F>,
 }
 
 impl<'w, F, E, H, P, V, const N: usize> WorkPlan<'w, F, E, H, P, V, N> {
     pub(super) fn new(work: &'w mut Work<E, H, P, V, N>, step: Step, input: &'w [u8]) -> Self {
-        Self { work, step, requests: false, input, flash: PhantomData }
+        Self { work, step, requests: false, at: 0, promised: 0, input, flash: PhantomData }
+    }
+
+    /// The work of a call.
+    pub(super) fn of(work: &'w mut Work<E, H, P, V, N>, call: &Call<'_>, step: Step, input: &'w [u8]) -> Self {
+        let promised = if let Call::Init(_, promised) = call { **promised } else { 0 };
+        Self { promised, ..Self::new(work, step, input) }
     }
 }
 
@@ -66,8 +79,12 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Plan
             _ => return self.other(),
         };
         let work = &mut *self.work;
-        let start = work.place.as_ref().start;
+        let &Slots { start, ref config, .. } = work.place.as_ref();
+        let recall = config.recall;
         let mut op = work.writer.next::<F>(&mut self.input, last)?;
+        if recall {
+            work.recall.note::<F>(&op);
+        }
         op.shift(start);
         Some(op)
     }
@@ -79,7 +96,8 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work
     fn other(&mut self) -> Option<Op<'_>> {
         let work = &mut *self.work;
         let unit = F::ERASE_SIZE as u32;
-        let &Slots { secondary: size, start, held, .. } = work.place.as_ref();
+        let &Slots { secondary: size, start, held, ref config, .. } = work.place.as_ref();
+        let recall = config.recall;
         let erase = |from: u32| Some(Op::Erase(from, from.wrapping_add(unit)));
         // What lies behind the slot's end stands for its start.
         let place = |at: u32| if at < size { at } else { at.wrapping_sub(size) };
@@ -145,6 +163,17 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work
                         return work.refuse(refusal);
                     }
                     self.step = Step::Read;
+                }
+                Step::Recall if recall => {
+                    let len = Recall::next::<F>(self.at, self.promised, N);
+                    self.step = if len > 0 { Step::Recalled } else { Step::Look };
+                    if len > 0 {
+                        break (self.at.wrapping_add(start), align_up(len, F::READ_SIZE as u32) as usize);
+                    }
+                }
+                Step::Recalled if recall => {
+                    self.at = work.recall.take::<F>(self.at, self.promised, N, work.writer.buffered(), held);
+                    self.step = Step::Recall;
                 }
                 Step::Sign if V::SIGNATURE > 0 => {
                     let (offset, len) = work.check.signature()?;

@@ -1,6 +1,6 @@
 //! What a call starts with, and what follows from the work done. No I/O.
 
-use dfu_target::flash::Writer;
+use dfu_target::flash::{Recall, Writer};
 use dfu_target::image::mcuboot::{HEADER_LEN, Header, MAGIC};
 use dfu_target::target::{Applied, Call, Checked, Written};
 use dfu_target::{Digest, Image, Sha256};
@@ -24,6 +24,7 @@ pub(super) struct Work<E, H, P, V, const N: usize> {
     pub(super) least: u32,
     pub(super) most: u32,
     pub(super) received: u32,
+    pub(super) recall: Recall,
     /// From one to the other all is to be erased before anything else: to the slot's end, and from its start on.
     pub(super) unclean: u32,
     pub(super) clean_from: u32,
@@ -44,9 +45,11 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
     pub(super) fn start<'j, F: NorFlash>(&mut self, call: &Call<'j>) -> Option<(Step, &'j [u8])> {
         let slots = self.place.as_ref();
         Some(match call {
-            Call::Init(image, _) => {
+            Call::Init(image, resume) => {
                 self.check_head(image)?;
-                (Step::Look, &[])
+                // What is all there is read for its digest.
+                let recall = self.place.as_ref().config.recall && **resume != self.full_len();
+                (if recall { Step::Recall } else { Step::Look }, &[])
             }
             Call::Write(bytes, _) => {
                 let (size, max) = (self.received.saturating_add(bytes.len() as u32), self.most);
@@ -107,8 +110,8 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             return None;
         }
         match call {
-            Call::Init(_, offset) => {
-                self.open::<F>(**offset)?;
+            Call::Init(image, offset) => {
+                self.open::<F>(image.kept, **offset)?;
                 **offset = self.received;
             }
             Call::Write(bytes, written) => {
@@ -166,6 +169,7 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
     fn close(&mut self) {
         self.writer.buffer();
         self.received = 0;
+        self.recall = Recall::new();
         self.unclean = 0;
         self.clean_from = 0;
         self.digest = None;
@@ -200,11 +204,16 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
         Some(())
     }
 
-    /// Where to go on, once the mark was looked at.
-    fn open<F: NorFlash>(&mut self, resume: u32) -> Option<()> {
+    /// The image's length, or no offset at all where it is not known.
+    fn full_len(&self) -> u32 {
+        if self.least == self.most { self.most } else { u32::MAX }
+    }
+
+    /// Where to go on, once what is there and the mark were looked at.
+    fn open<F: NorFlash>(&mut self, kept: &[u8; 32], resume: u32) -> Option<()> {
         let slots = self.place.as_ref();
         let unit = F::ERASE_SIZE as u32;
-        let end = if self.least == self.most { self.most } else { u32::MAX };
+        let end = self.full_len();
         let complete = resume == end;
         let mut wanted = resume;
         match self.found {
@@ -226,10 +235,17 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                 (self.unclean, self.clean_from) = (mark, slots.secondary);
             }
         }
+        if slots.config.recall && !complete && !self.recall.is_kept(kept) {
+            // Damaged since, or of another image.
+            wanted = 0;
+        }
         if wanted == end {
             self.writer.start_complete(wanted);
         } else {
             wanted = self.writer.start_at::<F>(wanted, slots.max_image);
+        }
+        if slots.config.recall {
+            self.recall.go_on::<F>(wanted, resume);
         }
         if wanted == 0 {
             self.unclean = slots.trailer_unit(unit);

@@ -15,22 +15,22 @@ use crate::port;
 pub enum Settled {
     /// None was asked for.
     Nothing,
-    /// The new firmware runs, and the modem's area is erased: it will not go back by itself. The record is gone.
+    /// The new firmware runs, and the modem's area is erased: it will not go back by itself.
     Updated,
-    /// The modem refused it and runs the firmware of before; its area is erased, the record is gone. The same delta
-    /// will be refused again.
+    /// The modem refused it and runs the firmware of before; its area is erased. The same delta will be refused again.
     Refused(Outcome),
     /// It was put off, or the modem was not restarted yet. Restart the modem, with the supply in order.
     Waiting,
     /// The modem was restarted and runs the firmware of before; why was not told. Restart it once more, with the supply
     /// in order, or give the update up: begin it, `into_session`, `abort`.
     NotUpdated,
-    /// The modem will not start any more: it needs a full update. The record is gone.
+    /// The modem will not start any more: it needs a full update.
     Dead(Outcome),
 }
 
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, V> {
-    /// Tells what became of the last delta update, and ends it. Call it when the modem has started, before another
+    /// Tells what became of the last delta update, and ends it: the record only remembers that it was tried, as after
+    /// [`Session::reject`](dfu_target::Session::reject). Call it when the modem has started, before another
     /// update is begun, with the store that the update had.
     ///
     /// `outcome` is what the modem told when it started, where that is known. Without it, the firmware that runs is
@@ -44,7 +44,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         outcome: Option<Outcome>,
     ) -> Result<Settled, DeltaError> {
         self.base = self.modem.port().uuid().map(|uuid| hash(&uuid));
-        let record = store
+        let mut record = store
             .load()
             .await
             .filter(|progress| progress.kind() == ImageKind::ModemDelta && progress.state() == State::Applied);
@@ -66,8 +66,11 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         if ends {
             self.abort().await?;
         }
-        if record.is_some() && (ends || matches!(settled, Settled::Dead(_))) {
-            store.clear().await.map_err(DeltaError::Store)?;
+        if let Some(record) = &mut record
+            && (ends || matches!(settled, Settled::Dead(_)))
+        {
+            record.reject();
+            store.save(record).await.map_err(DeltaError::Store)?;
         }
         Ok(settled)
     }

@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use dfu_target::flash::Writer;
+use dfu_target::flash::{Recall, Writer};
 use dfu_target::image::modem::is_full;
 use dfu_target::target::{Applied, Assurance, Call, Checked, Written};
 use dfu_target::{Digest, Image, Sha256};
@@ -37,6 +37,7 @@ pub(super) struct Core<E, H, V, const N: usize> {
     pub(super) result: Result<(), FullError<E>>,
     pub(super) engine: H,
     pub(super) policy: V,
+    pub(super) recall: Recall,
     /// Its buffer takes markers, too.
     pub(super) writer: Writer<N>,
     /// The wrapper, or what is read back.
@@ -79,6 +80,7 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
             result: Ok(()),
             engine,
             policy,
+            recall: Recall::new(),
             writer: Writer::new::<F>(0xff),
             buffer: Buffer([0; Wrapper::MAX_LEN]),
         }
@@ -121,6 +123,7 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
                             return Some((Step::Done, &[]));
                         }
                         self.writer.start_at::<F>(0, self.total);
+                        self.recall = Recall::new();
                         step = if self.found.stage == Marked::None { Step::Gathered } else { Step::Unmark };
                     }
                     Stage::Body => {}
@@ -270,7 +273,7 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
         Wrapper::parse(&self.buffer.0).is_ok_and(|wrapper| wrapper.blob_hash() == *hash)
     }
 
-    /// Where it goes on, by the wrapper that was read.
+    /// Where it goes on, by the wrapper that was read. What is promised is there.
     pub(super) fn resume<F: NorFlash>(&mut self, resume: u32) {
         let Ok((len, total)) = self.outline() else { return };
         if total > self.capacity::<F>() || self.offered != 0 && self.offered != total {
@@ -283,6 +286,7 @@ impl<E, H: Sha256, V: FullPolicy, const N: usize> Core<E, H, V, N> {
         }
         let from = self.writer.start_at::<F>(resume, total);
         if from >= len {
+            self.recall.go_on::<F>(from, resume);
             (self.total, self.received) = (total, from);
             self.stage = Stage::Body;
         }

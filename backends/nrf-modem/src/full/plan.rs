@@ -4,7 +4,7 @@ mod decide;
 
 use core::marker::PhantomData;
 
-use dfu_target::flash::{Op, Plan, align_down, align_up};
+use dfu_target::flash::{Op, Plan, Recall, align_down, align_up};
 use dfu_target::target::Call;
 use dfu_target::{Image, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
@@ -38,6 +38,9 @@ pub(super) enum Step {
     Flush,
     Wrapper,
     Parsed,
+    /// Read what is to be gone on with.
+    Recall,
+    Recalled,
     Hash,
     Hashed,
     /// Give the segments to the modem.
@@ -192,14 +195,19 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Plan for Steps<'_
                 // Of these three the writer knows the end, and the plan's is there.
                 Step::Gathered => {
                     self.core.again = Some(Step::Feed);
-                    let Core { writer, buffer, .. } = &mut *self.core;
+                    let Core { writer, buffer, recall, .. } = &mut *self.core;
                     let mut bytes = buffer.0.get(self.at as usize..self.to as usize).unwrap_or_default();
                     let before = bytes.len();
-                    let op = writer.next::<F>(&mut bytes, false);
+                    let op = writer.next::<F>(&mut bytes, false)?;
+                    recall.note::<F>(&op);
                     self.at = self.at.saturating_add(before.saturating_sub(bytes.len()) as u32);
-                    return op;
+                    return Some(op);
                 }
-                Step::Feed => return self.core.writer.next::<F>(&mut self.input, false),
+                Step::Feed => {
+                    let op = self.core.writer.next::<F>(&mut self.input, false)?;
+                    self.core.recall.note::<F>(&op);
+                    return Some(op);
+                }
                 Step::Flush => {
                     self.core.again = Some(Step::Wrapper);
                     return self.core.writer.next::<F>(&mut &[][..], true);
@@ -218,6 +226,20 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Plan for Steps<'_
                     return Some(Op::Read(0, &mut self.core.buffer.0));
                 }
                 Step::Parsed => self.parsed()?,
+                Step::Recall => {
+                    let len = align_up(Recall::next::<F>(self.at, self.to, N), F::READ_SIZE as u32) as usize;
+                    if len > 0 {
+                        self.step = Step::Recalled;
+                        let bytes = self.core.writer.buffer().get_mut(..len).unwrap_or_default();
+                        return Some(Op::Read(self.at, bytes));
+                    }
+                    self.recalled()
+                }
+                Step::Recalled => {
+                    let Core { recall, writer, .. } = &mut *self.core;
+                    self.at = recall.take::<F>(self.at, self.to, N, writer.buffered(), 0);
+                    Step::Recall
+                }
                 Step::Segment => self.segment()?,
                 Step::Hash if self.at >= self.to => self.hashed()?,
                 Step::Give if self.at >= self.to => {

@@ -85,11 +85,11 @@ fn the_last_record_comes_back_for_words_and_reads_of_any_size() {
 #[test]
 fn records_are_appended_until_the_unit_is_full_or_a_reset() {
     let mut bench = Bench::<4, 256, 4>::new();
-    let short = |n: u32| Done::Write(n..n + 16);
-    bench.with::<164, _>(|log| (0..7).for_each(|n| block_on(log.save(&progress(n))).unwrap()));
-    // 164 bytes, and then 16 at 164, 180, 196, 212, 228: five times, as 244 and 16 are more than 256.
+    let short = |n: u32| Done::Write(n..n + 20);
+    bench.with::<164, _>(|log| (0..6).for_each(|n| block_on(log.save(&progress(n))).unwrap()));
+    // 164 bytes, and then 20 at 164, 184, 204, 224: four times, as 244 and 20 are more than 256.
     let mut done = [Done::Erase(512..768), Done::Write(512..676)].to_vec();
-    done.extend([676, 692, 708, 724, 740].map(short));
+    done.extend([676, 696, 716, 736].map(short));
     done.extend([Done::Erase(256..512), Done::Write(256..420)]);
     assert_eq!(bench.flash().done(), done);
     bench.with::<164, _>(|log| block_on(log.save(&progress(7))).unwrap());
@@ -104,8 +104,8 @@ fn records_are_appended_until_the_unit_is_full_or_a_reset() {
 
 #[test]
 fn a_record_that_ends_with_its_unit_is_taken() {
-    // 164 and 16 bytes.
-    let mut bench = Bench::<4, 180, 4>::new();
+    // 164 and 20 bytes.
+    let mut bench = Bench::<4, 184, 4>::new();
     bench.with::<164, _>(|log| (0..2).for_each(|n| block_on(log.save(&progress(n))).unwrap()));
     assert_eq!(bench.flash().done().len(), 3, "an erase and two records");
     assert_eq!(bench.load::<164>(), Some(progress(1)));
@@ -177,7 +177,7 @@ fn only_the_next_record_of_a_unit_counts() {
     let mut bench = Bench::<4, 512, 4>::new();
     bench.with::<164, _>(|log| (0..4).for_each(|n| block_on(log.save(&progress(n))).unwrap()));
     let unit = 2 * 512;
-    let record = |n: usize| unit + 164 + 16 * n..unit + 180 + 16 * n;
+    let record = |n: usize| unit + 164 + 20 * n..unit + 184 + 20 * n;
     // The second short record once more in place of the third.
     let again = bench.flash().bytes[record(1)].to_vec();
     bench.flash().bytes[record(2)].copy_from_slice(&again);

@@ -1,6 +1,6 @@
 //! What to do next, and what follows from what was done. No I/O.
 
-use super::{Core, Goal, Stage, Step};
+use super::{Core, Goal, NOTHING, Stage, Step};
 use crate::image::{HEAD_LEN, Probe};
 use crate::progress::{Progress, ProgressStore, State, StoreError};
 use crate::session::SessionError;
@@ -16,7 +16,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.written = Written::Committed(self.now.offset());
         self.more = false;
         // No image has 4 GiB.
-        let size = self.now.size().unwrap_or(u32::MAX);
+        let size = self.now.end();
         let fits = input.len() <= size.saturating_sub(self.next()) as usize;
         if fits { Ok(0) } else { Err(SessionError::TooLong { size }) }
     }
@@ -36,11 +36,14 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(super) fn step<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
         // Progress is stored where a whole number of pieces lies behind, so that it falls on the target's blocks.
         let beyond_grid = self.next.checked_rem(self.save_every).unwrap_or(0);
-        let unsaved = self.saved.is_none_or(|saved| saved != self.now.offset() && beyond_grid == 0);
+        let unsaved = self.saved == NOTHING || self.saved != self.now.offset() && beyond_grid == 0;
         Ok(match (self.stage, goal) {
             (Stage::Unread, Goal::Begin) => Step::Load,
             (Stage::Found, Goal::Begin) => Step::Init,
             (Stage::Suspected, Goal::Begin) => Step::Digest,
+            (Stage::Head, Goal::Begin) if self.rejected() && self.digest.is_some() => {
+                return Err(SessionError::Rejected);
+            }
             (_, Goal::Begin) => Step::Done,
             (Stage::Head, Goal::Feed | Goal::Finish) => self.collect(goal, input)?,
             // What is stored of another image is forgotten before the first erase.
@@ -61,7 +64,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 self.feed(piece)
             }
             (Stage::Body, Goal::Feed) => {
-                let missing = self.now.size().unwrap_or(u32::MAX).wrapping_sub(self.next);
+                let missing = self.now.end().wrapping_sub(self.next);
                 self.plain = self.save_every.wrapping_sub(beyond_grid).min(missing);
                 Step::Done
             }
@@ -83,7 +86,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     fn collect<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
         *input = self.now.take_head(input);
         let have = self.now.head_len();
-        if have < HEAD_LEN as u32 && self.now.size() != Some(have) && goal == Goal::Feed {
+        if have < HEAD_LEN as u32 && self.now.end() != have && goal == Goal::Feed {
             return Ok(Step::Done);
         }
         match self.target.probe(self.now.head(), self.now.index()) {
@@ -101,37 +104,56 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     #[inline(never)] // Less code than inside the state machine that calls it.
     pub(super) fn loaded(&mut self, found: &Progress) {
         self.now.set_identity(self.target.identity(found.kind(), self.now.index()));
-        if self.continues(found) {
-            self.stage = Stage::Found;
-            self.saved = Some(found.offset());
-            self.now = found.clone();
+        if !found.is_of_same(&self.now) {
+            return;
         }
+        self.now = found.clone();
+        let same_digest = self.digest.as_ref().is_none_or(|wanted| self.now.has_digest(wanted));
+        if self.continues(same_digest) {
+            self.stage = Stage::Found;
+            self.saved = self.now.offset();
+            return;
+        }
+        if !same_digest {
+            self.now.clear_attempts();
+        }
+        self.anew();
+    }
+
+    /// From zero on; what came in vain is remembered.
+    fn anew(&mut self) {
+        self.tag_in_vain = self.now.tag();
+        self.restart();
+    }
+
+    /// Whether it was fetched in vain as often as the request bears.
+    fn rejected(&self) -> bool {
+        self.now.attempts() >= self.attempts
     }
 
     /// What follows from storing the progress. Where nothing depends on it, a failure only costs bytes after a reset.
     pub(super) fn stored(&mut self, result: Result<(), StoreError>) -> Result<(), SessionError<T::Error>> {
         if let Err(error) = result {
-            if self.saved.is_none() {
+            if self.saved == NOTHING {
                 return Err(SessionError::Store(error));
             }
             crate::fmt::warning!("progress was not stored: a reset now costs more bytes");
         }
-        self.saved = Some(self.now.offset());
+        self.saved = self.now.offset();
         Ok(())
     }
 
-    /// Whether what was stored is of the image that is wanted, and worth going on with.
-    fn continues(&self, found: &Progress) -> bool {
-        let right = match (found.state(), &self.digest) {
-            (State::Receiving, _) => found.offset() >= HEAD_LEN as u32,
-            (_, Some(wanted)) => found.has_digest(wanted),
-            _ => true,
+    /// Whether what was stored is worth going on with.
+    fn continues(&self, same_digest: bool) -> bool {
+        let now = &self.now;
+        let right = match now.state() {
+            State::Receiving => now.offset() >= HEAD_LEN as u32,
+            _ => same_digest,
         };
         right
-            && found.is_of_same(&self.now)
-            && self.now.size().is_none_or(|size| found.size() == Some(size))
-            && found.offset() <= found.size().unwrap_or(u32::MAX)
-            && self.target.accepts(found.kind(), found.index())
+            && (self.end == NOTHING || self.end == now.end())
+            && now.offset() <= now.end()
+            && self.target.accepts(now.kind(), now.index())
     }
 
     /// Whether to go on from zero after an error of the target.
@@ -139,10 +161,15 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
         let other = lasting && matches!(self.stage, Stage::Found | Stage::Suspected);
         if other {
-            // It is not what the record tells of: after a swap, the slot holds the old image.
-            self.restart();
+            self.lost();
         }
         other
+    }
+
+    /// It is not there what the record tells of: after a swap, the slot holds the old image.
+    fn lost(&mut self) {
+        self.anew();
+        self.now.count_attempt();
     }
 
     /// What follows from a step of the target; `true`: the goal is reached.
@@ -156,6 +183,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                     self.stage = Stage::Suspected;
                 } else {
                     self.rewind(wanted);
+                    self.keep();
                 }
             }
             Step::WriteHead => self.took(self.now.head_len()),
@@ -167,15 +195,16 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 if self.now.state() == State::Receiving {
                     self.now.set_state(State::Complete);
                     self.now.keep(&digest.0);
-                    self.now.set_size(Some(self.next));
+                    self.now.set_end(self.next);
                     self.now.set_offset(self.next);
-                    self.saved = None;
+                    self.saved = NOTHING;
                 } else if !self.now.has_digest(digest) {
-                    self.restart();
+                    self.lost();
                 }
             }
             Step::Abort => {
                 self.stage = Stage::Head;
+                self.now.set_tag(0);
                 return true;
             }
             _ => return true,
@@ -191,15 +220,20 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             Written::Committed(durable) => {
                 *durable = self.next.min(*durable);
                 self.now.set_offset(*durable);
-                if let Some(kept) = self.target.keep() {
-                    self.now.keep(kept);
-                }
+                self.keep();
             }
             Written::Rewind(wanted) => {
                 let wanted = self.next.min(*wanted);
                 self.rewind(wanted);
                 self.written = Written::Rewind(self.next);
             }
+        }
+    }
+
+    /// What goes with the offset.
+    fn keep(&mut self) {
+        if let Some(kept) = self.target.keep() {
+            self.now.keep(kept);
         }
     }
 
@@ -210,7 +244,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             return;
         }
         if wanted < self.now.offset() || self.now.state() != State::Receiving {
-            self.saved = None;
+            self.saved = NOTHING;
         }
         self.now.set_state(State::Receiving);
         self.now.set_offset(wanted);
@@ -224,6 +258,18 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             (0, _) | (_, 0) => self.digest.is_some(),
             (known, tag) => known == tag,
         };
+        if self.next() == 0 {
+            // What another answer said of a file is not of this one.
+            self.now.set_end(self.end);
+            if self.digest.is_none() && self.tag_in_vain != 0 && tag != 0 {
+                if self.tag_in_vain != tag {
+                    self.now.clear_attempts();
+                }
+                if self.rejected() {
+                    return Err(SessionError::Rejected);
+                }
+            }
+        }
         if !same_file || self.other_size(size).is_some() {
             self.restart();
         }
@@ -247,7 +293,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(in crate::session) fn mark_applied(&mut self) {
         if self.now.state() == State::Complete {
             self.now.set_state(State::Applied);
-            self.saved = None;
+            self.saved = NOTHING;
         }
     }
 
@@ -255,9 +301,23 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     pub(in crate::session) fn give_up(&mut self) -> bool {
         let opened = !matches!(self.stage, Stage::Unread | Stage::Head);
         self.restart();
+        // What came in vain is told by it.
+        if let Some(wanted) = &self.digest {
+            self.now.keep(&wanted.0);
+        }
         if opened {
             self.stage = Stage::Aborting;
         }
+        opened
+    }
+
+    /// The same, and it counts as in vain.
+    pub(in crate::session) fn reject(&mut self) -> bool {
+        self.now.count_attempt();
+        self.tag_in_vain = self.now.tag();
+        let opened = self.give_up();
+        // For the record alone.
+        self.now.set_tag(self.tag_in_vain);
         opened
     }
 
@@ -273,12 +333,12 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     #[inline(never)]
     pub(in crate::session) fn restart(&mut self) {
-        self.now.set_size(self.size);
+        self.now.set_end(self.end);
         self.now.set_tag(0);
         self.now.set_offset(0);
         self.now.clear_head();
         self.now.set_state(State::Receiving);
-        self.saved = None;
+        self.saved = NOTHING;
         self.next = 0;
         self.plain = 0;
         self.stage = Stage::Head;

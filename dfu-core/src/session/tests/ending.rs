@@ -219,3 +219,14 @@ fn what_the_source_says_of_a_file_that_begins_is_taken() {
     let stored = bench.memory.record.unwrap();
     assert_eq!((stored.tag(), stored.size()), (7, Some(300)));
 }
+
+#[test]
+fn a_file_that_takes_another_s_place_has_a_size_of_its_own() {
+    let mut bench = Bench::new();
+    let mut update = bench.update(request());
+    let mut session = receiving(&mut update);
+    assert_eq!((session.agree(Some(300), 7), session.size()), (Ok(0), Some(300)));
+    assert_eq!((session.agree(None, 8), session.size()), (Ok(0), None));
+    block_on(session.write(&image(400))).unwrap();
+    assert_eq!(session.offset(), 400);
+}

@@ -52,7 +52,8 @@ fn values() {
         progress.set_offset(at);
         show((progress.id(), progress.kind(), progress.index(), progress.size(), progress.identity()));
         show((progress.tag(), progress.offset(), progress.head(), progress.state(), progress.digest()));
-        show((progress.kept(), progress.as_bytes(), Progress::new(ImageId::named(text()))));
+        progress.reject();
+        show((progress.attempts(), progress.kept(), progress.as_bytes(), Progress::new(ImageId::named(text()))));
     }
     let checked = black_box(Checked { digest: digest(), assurance: target::Assurance::None });
     show((checked.matches(&digest()), checked.assured(), proof().digest()));
@@ -160,6 +161,7 @@ async fn receive<T: DfuTarget, S: ProgressStore>(mut session: Session<'_, T, S>)
             5 => show(session.call(black_box(Call::Prepare)).await),
             6 => session.restart(),
             7 => show(session.abort().await),
+            8 => show((session.attempts(), session.reject().await)),
             _ => break,
         }
     }
@@ -225,7 +227,7 @@ impl DfuTarget for Mine {
         black_box(bytes);
         black_box(Ok(Written::Committed(0)))
     }
-    fn keep(&self) -> Option<&[u8; 32]> {
+    fn keep(&self) -> Option<&[u8]> {
         black_box(None)
     }
     async fn prepare(&mut self) -> Result<bool, Fault> {

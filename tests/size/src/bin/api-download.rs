@@ -141,7 +141,7 @@ async fn whole<S: Source, T: DfuTarget, P: ProgressStore>(source: &mut S, target
     }
     let job = Job::new(ImageId(digest().0)).digest(digest()).size(number()).max_size(number()).index(number() as u8);
     let job = job.kind(black_box(ImageKind::Mcuboot)).save_every(number()).backoff(backoff()).deadline(number());
-    let job = job.silence(number()).again();
+    let job = job.silence(number()).again().attempts(number() as u8);
     let (_, buffer) = dfu_size::buffers();
     let (one, two) = buffer.split_at_mut_checked(number() as usize).unwrap_or_default();
     match fota(source, target, log, &job, &CONTROL, &mut Clock, [one, two], show).await {

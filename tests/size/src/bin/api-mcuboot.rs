@@ -88,6 +88,7 @@ fn configured() -> Option<Slots> {
         .hash(black_box(HashKind::Sha256))
         .compares_build_number(black_box(true))
         .any_tlv(black_box(true))
+        .recall(black_box(true))
         .ram(number(), number())
         .erased(number() as u8)
         .index(number() as u8);

@@ -24,7 +24,7 @@ struct Board;
 
 impl AsRef<Slots> for Board {
     fn as_ref(&self) -> &Slots {
-        const { &Slots::new::<Flash>(0xa000, Config::new(Mode::SwapMove)) }
+        const { &Slots::new::<Flash>(0xa000, Config::new(Mode::SwapMove).recall(false)) }
     }
 }
 const MAP: Layout<Flash, 2> = Layout::new([(0x2000, 0xa000), (0xc000, 0x2000)]);

@@ -32,7 +32,14 @@ const SLOT: u32 = 0x2_8000;
 const STATE: u32 = 0x2000;
 const SECTOR: usize = 0x1000;
 
-const SLOTS: Slots = Slots::new::<Flash>(SLOT, Config::new(Mode::SwapMove));
+/// The slots as a type, with the look at what is there before an image goes on, or without.
+struct Board<const RECALL: bool>;
+
+impl<const RECALL: bool> AsRef<Slots> for Board<RECALL> {
+    fn as_ref(&self) -> &Slots {
+        const { &Slots::new::<Flash>(SLOT, Config::new(Mode::SwapMove).recall(RECALL)) }
+    }
+}
 const MAP: Layout<Flash, 2> = Layout::new([(0, SLOT), (SLOT, STATE)]);
 /// The rows of `write`, by the bytes of a call.
 const CHUNKS: [usize; 3] = [4096, 512, 64];
@@ -64,12 +71,18 @@ extern "C" fn _start() -> ! {
         block_on(gathered(slot, chunk))
     });
     let mut finish = None;
-    for (name, logs) in [("session", false), ("session+log", true)] {
+    for (name, recall, logs) in
+        [("session", false, false), ("session+log", false, true), ("session+recall", true, false)]
+    {
         table.row(name, |chunk| {
             let mut shared = Shared::new(Flash(0));
             let [slot, log] = shared.split(&MAP);
             let store = Store(logs.then(|| ProgressLog::new(log)));
-            let cost = block_on(session(slot, store, &digest, chunk));
+            let cost = if recall {
+                block_on(session(slot, store, Board::<true>, &digest, chunk))
+            } else {
+                block_on(session(slot, store, Board::<false>, &digest, chunk))
+            };
             finish = cost.as_ref().map(|cost| cost.finish);
             cost.map(|cost| cost.write)
         });
@@ -197,10 +210,16 @@ struct Cost {
 /// All of the image through a session: from its beginning on, and its end, where it is read back. There is one of it,
 /// as in a firmware: of several the compiler makes slower ones.
 #[inline(never)]
-async fn session(slot: Region<'_, Flash>, store: Store<'_>, digest: &Digest, chunk: usize) -> Option<Cost> {
+async fn session(
+    slot: Region<'_, Flash>,
+    store: Store<'_>,
+    place: impl AsRef<Slots>,
+    digest: &Digest,
+    chunk: usize,
+) -> Option<Cost> {
     let count = Count::start();
     let engine = SoftSha256::default();
-    let mut target = McubootTarget::<_, _, _, BUFFER>::new(slot, engine, SLOTS, dfu_size::active()).ok()?;
+    let mut target = McubootTarget::<_, _, _, BUFFER>::new(slot, engine, place, dfu_size::active()).ok()?;
     let mut update = Update::new(&mut target, store, Request::of(*digest).size(IMAGE as u32));
     let Begun::Receiving(mut session) = update.begin().await.ok()? else { return None };
     for bytes in image().chunks_exact(chunk) {

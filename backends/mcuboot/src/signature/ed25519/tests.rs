@@ -161,10 +161,12 @@ fn r_of_small_order_is_refused() {
 #[test]
 fn a_key_has_one_encoding() {
     let mut key = [0xff; 32];
-    key[31] = 0x7f;
-    for low in 0xed..=0xff {
-        key[0] = low;
-        assert!(!Ed25519::accepts(&der(&key)), "y of p + {}", low - 0xed);
+    for high in [0xff, 0x7f] {
+        key[31] = high; // The highest bit is the sign of x.
+        for low in 0xed..=0xff {
+            key[0] = low;
+            assert!(!Ed25519::accepts(&der(&key)), "y of p + {}, {high:#x}", low - 0xed);
+        }
     }
     key[0] = 0xec;
     assert!(Ed25519::accepts(&der(&key)));

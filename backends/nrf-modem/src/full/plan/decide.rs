@@ -1,6 +1,7 @@
 //! What follows from an operation that was done.
 
 use dfu_target::Sha256;
+use dfu_target::flash::Recall;
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::{Core, Goal, LEAST_PIECE, Marked, Step, Steps, piece};
@@ -62,8 +63,11 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
     /// The wrapper was read.
     pub(super) fn parsed(&mut self) -> Option<Step> {
         if let Goal::Init(_, resume) = self.goal {
-            self.core.resume::<F>(resume);
-            return Some(Step::Done);
+            // What is all there is read for its digest.
+            let whole = self.core.outline().is_ok_and(|(_, total)| total == resume);
+            self.core.recall = Recall::new();
+            (self.at, self.to) = (0, if whole { 0 } else { resume });
+            return Some(Step::Recall);
         }
         let told = match self.core.outline() {
             Ok((len, told)) => {
@@ -82,6 +86,16 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
             },
             _ => Some(self.begin_hash(self.at)),
         }
+    }
+
+    /// What was promised was read: it goes on there, or from zero where it is something else.
+    pub(super) fn recalled(&mut self) -> Step {
+        if let Goal::Init(image, resume) = self.goal
+            && (self.to == 0 || self.core.recall.is_kept(image.kept))
+        {
+            self.core.resume::<F>(resume);
+        }
+        Step::Done
     }
 
     /// All of it was hashed.
