@@ -3,7 +3,7 @@
 #
 #   tests/ci.sh all      everything, once; the last line is `N passed, N failed` over all of cargo's test results
 #   tests/ci.sh <job>    one of: fmt clippy doc msrv nostd size no-panic device modem nrf9160 dtls fixtures readme test
-#                        chip sweep beside bench miri fuzz supply
+#                        chip sweep beside bench miri fuzz supply tools
 #                        and, which `all` leaves out: coverage mutants
 #   tests/ci.sh fuzz-long [30m [target...]]    the fuzz targets, so long each
 #
@@ -72,10 +72,15 @@ sets=(
   'dfu-trace:'
   'dfu-trace:connect'
 )
-# What `all` runs, each with its limit in seconds. `readme` is the test run: it runs `cargo test --workspace`.
-order=(fmt:300 fixtures:600 clippy:1200 doc:600 msrv:900 nostd:900 size:1200 no-panic:1500 device:600 modem:900 nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:1200 beside:600 bench:900 miri:1200 fuzz:1500 supply:900)
+# What `all` runs, each with its limit in seconds; with `&` beside those that follow, up to one without: what links or
+# checks one thing after the other leaves a core idle. `readme` is the test run: it runs `cargo test --workspace`.
+order=(fmt:300 fixtures:600 doc:600 'tools:900&' size:1200 device:600 'msrv:900&' 'nostd:900&' clippy:1200
+  'no-panic:1500&' 'modem:900&' nrf9160:1200 dtls:600 readme:3000 chip:1200 sweep:1200 'beside:600&' 'bench:900&' miri:1200
+  'supply:1200&' fuzz:1500)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
+# What is built once is built sooner without.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL-0}
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
 logs=${CARGO_TARGET_DIR:-target}/ci-logs
 [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
@@ -125,24 +130,35 @@ job_msrv() {
   version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
   case $version in *.*.*) ;; *) version+=.0 ;; esac
   need_toolchain "$version"
-  run cargo check "${locked[@]}" --workspace
-  local set
+  # In a folder of its own, so that nobody waits for it.
+  local at=(--target-dir "${CARGO_TARGET_DIR:-target}/msrv") set
+  run cargo check "${locked[@]}" "${at[@]}" --workspace
   for set in "${sets[@]}"; do
     # sequential-storage names 1.87 as its own minimum and needs 1.89.
     # And smoltcp, of which embassy-net is made, 1.91.
     case $set in *sequential* | *embassy-net*) continue ;; esac
-    run cargo check "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}"
+    run cargo check "${locked[@]}" "${at[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}"
   done
 }
 
 # That nothing here needs an allocator is proved by the programs of `size`, which have none and link.
 job_nostd() {
   need_rust '' "$target"
-  local set
+  local at=(--target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/nostd") set
+  # None of it runs.
+  export CARGO_PROFILE_DEV_OPT_LEVEL=0
   for set in "${sets[@]}"; do
     case $set in *alloc*) continue ;; esac
-    run cargo build "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" --target "$target"
+    run cargo build "${locked[@]}" "${at[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}"
   done
+}
+
+# Programs that other jobs need, while there is a core for them. What could not be had these will say.
+job_tools() {
+  need_rust
+  local CI=
+  (need_defmt_print) || true
+  (need_tool cargo-fuzz "$fuzzer") || true
 }
 
 job_size() {
@@ -325,20 +341,28 @@ job_mutants() {
 }
 
 job_all() {
-  local entry job limit status began pid failed=() left_out=() times=()
-  rm -rf "$logs"
+  local entry job beside=() failed=() left_out=() times=()
+  rm -rf "$logs" "$logs.times"
   for entry in "${order[@]}"; do
-    job=${entry%:*} limit=${entry#*:} status=0 began=$SECONDS
-    printf '\n=== %s\n' "$job"
-    DFU_CI_LOGGED=1 logged "$job" timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" || status=$?
-    case $status in
-      0) ;;
-      77) left_out+=("$job") ;;
-      124 | 137) echo "$job: stopped after $limit s"; failed+=("$job") ;;
-      *) failed+=("$job") ;;
+    job=${entry%:*}
+    case $entry in
+      *'&')
+        entry=${entry%&}
+        timed "$job" "${entry#*:}" >/dev/null &
+        beside+=("$job")
+        continue
+        ;;
     esac
-    times+=("$(printf '%-9s %5d s  status %d' "$job" $((SECONDS - began)) "$status")")
-    echo "=== $job: status $status, $((SECONDS - began)) s"
+    printf '\n=== %s\n' "$job"
+    timed "$job" "${entry#*:}"
+    ended "$job"
+    wait
+    for job in "${beside[@]}"; do
+      printf '\n=== %s\n' "$job"
+      tail -n +2 "$logs/$job"
+      ended "$job"
+    done
+    beside=()
   done
 
   printf '\n=== all jobs\n'
@@ -352,6 +376,28 @@ job_all() {
   awk '{for (i = 2; i <= NF; i++) {if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)}}
        END {printf "%d passed, %d failed\n", p, f}' <<<"$results"
   [ "${#failed[@]}" = 0 ]
+}
+
+# timed JOB LIMIT: runs it, and leaves its status and seconds beside the logs.
+timed() {
+  local job=$1 limit=$2 status=0 began=$SECONDS
+  DFU_CI_LOGGED=1 logged "$job" timeout --kill-after=30 "$limit" bash tests/ci.sh "$job" || status=$?
+  case $status in 124 | 137) echo "$job: stopped after $limit s" ;; esac
+  mkdir -p "$logs.times"
+  echo "$status $((SECONDS - began))" >"$logs.times/$job"
+}
+
+# ended JOB: takes down what became of it.
+ended() {
+  local job=$1 status seconds
+  read -r status seconds <"$logs.times/$job"
+  case $status in
+    0) ;;
+    77) left_out+=("$job") ;;
+    *) failed+=("$job") ;;
+  esac
+  times+=("$(printf '%-9s %5d s  status %d' "$job" "$seconds" "$status")")
+  echo "=== $job: status $status, $seconds s"
 }
 
 # logged JOB COMMAND...: what it prints is kept, for evidence.sh. Through a file, not a pipe: what a test leaves running
@@ -387,7 +433,9 @@ lack() {
 
 apt_install() {
   [ "$(id -u)" = 0 ] && have apt-get || return 1
-  local install=(timeout 300 apt-get install -y -qq --no-install-recommends "$@") policy=/usr/sbin/policy-rc.d
+  # Another job may be at it.
+  local install=(timeout 300 apt-get install -y -qq -o DPkg::Lock::Timeout=240 --no-install-recommends "$@")
+  local policy=/usr/sbin/policy-rc.d
   export DEBIAN_FRONTEND=noninteractive
   (
     # What is installed is not to be started: the tests start servers of their own.
