@@ -156,7 +156,21 @@ virtual=$steady,sleep=off
 
 # --- servers -------------------------------------------------------------------------------------------------------
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# One below those that connections get, each of which holds its own for a minute after its end.
+free_port() {
+  python3 - <<'END'
+import random, socket
+
+for port in random.sample(range(10000, 30000), 1000):
+    try:
+        for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+            socket.socket(socket.AF_INET, kind).bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(port)
+    break
+END
+}
 
 # server COMMAND...
 server() {

@@ -19,7 +19,7 @@ mod versions;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,6 +30,7 @@ use std::{fs, io};
 use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, Digest, ImageId, Request};
+use dfu_testkit::port;
 use fota_download::coap::{Datagram, Datagrams, Error, Fault, Security, Settings, space};
 use fota_download::{Backoff, Coap, Meta, Source, download};
 use peers::{Peer, program, skip};
@@ -66,7 +67,7 @@ impl Datagrams for Udp {
 }
 
 /// A socket with a port that no other had before: libcoap goes on with what it began for an earlier one, whatever its
-/// file is by then, and a server that is started again wants its own port.
+/// file is by then.
 fn unused() -> UdpSocket {
     static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut used = USED.lock().unwrap();
@@ -113,11 +114,8 @@ struct Server {
 impl Server {
     fn start(name: &'static str, arguments: impl Fn(&Self) -> Vec<String>) -> Option<Self> {
         let program = program(name)?;
-        // aiocoap's server wants it for TCP too, where a connection of before may have it still.
-        let port = std::iter::repeat_with(|| unused().local_addr().unwrap().port())
-            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-            .unwrap();
-        let mut server = Self { peer: Peer::new(), port, program, arguments: Vec::new() };
+        // aiocoap's server wants it for TCP too.
+        let mut server = Self { peer: Peer::new(), port: port::free(), program, arguments: Vec::new() };
         server.arguments = arguments(&server);
         server.run();
         Some(server)

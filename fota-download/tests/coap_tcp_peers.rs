@@ -24,6 +24,7 @@ use std::{fs, io};
 use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, Digest, ImageId, Request};
+use dfu_testkit::port;
 use embedded_io_async::{ErrorType, Read, Write};
 use fota_download::coap::tcp::Settings;
 use fota_download::coap::{Error, Fault};
@@ -115,7 +116,7 @@ impl Server {
         let nth = NTH.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("fota-coap-tcp-{}-{nth}", std::process::id()));
         fs::create_dir_all(folder.join("www")).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let none = Command::new("true").spawn().unwrap();
         let mut server = Self { child: none, folder, port, name };
         server.child.wait().unwrap();

@@ -22,12 +22,12 @@ mod web;
 
 use std::cell::Cell;
 use std::fs;
-use std::net::TcpListener;
 use std::ops::ControlFlow;
 
 use dfu_target::progress::NoProgress;
 use dfu_target::session::Update;
 use dfu_target::{Begun, ImageId, Request};
+use dfu_testkit::port;
 use fota_download::http::{Error, Fault};
 use fota_download::{Backoff, DownloadError, Http, Meta, Source, download};
 use peers::{Peer, Tcp, program};
@@ -49,7 +49,7 @@ impl Nginx {
         let program = program("nginx")?;
         let other = Cell::new(0);
         let (peer, port) = Peer::http(&program, |folder, port| {
-            other.set(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
+            other.set(port::free());
             let (at, other) = (folder.display(), other.get());
             let config = format!(
                 "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;

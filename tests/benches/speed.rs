@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dfu_testkit::port;
 use dfu_testkit::proxy::Proxy;
 use fota_connectors::tokio::Net;
 use fota_download::coap::{Settings, space};
@@ -59,12 +60,7 @@ impl Servers {
         let folder = std::env::temp_dir().join(format!("dfu-speed-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("app.bin"), file).unwrap();
-        let port = |tcp: bool| {
-            let local = (Ipv4Addr::LOCALHOST, 0);
-            let tcp = tcp.then(|| TcpListener::bind(local).unwrap().local_addr().unwrap());
-            tcp.unwrap_or_else(|| UdpSocket::bind(local).unwrap().local_addr().unwrap())
-        };
-        let (web, coap) = (port(true), port(false));
+        let [web, coap] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())));
         let at = folder.display();
         let config = format!(
             "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log; events {{ }}

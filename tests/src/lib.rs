@@ -16,6 +16,8 @@ pub mod network;
 pub mod plain;
 pub mod poll;
 #[cfg(feature = "std")]
+pub mod port;
+#[cfg(feature = "std")]
 pub mod proxy;
 pub mod record;
 pub mod scenario;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dfu_testkit::port;
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use support::{FIXTURES, Run, file, host};
@@ -200,9 +201,7 @@ fn nginx(ports: [u16; 2]) -> Option<(String, Child)> {
 
 #[test]
 fn what_nginx_sends_fits_too() {
-    // Both at once, so that they differ.
-    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let ports = free.map(|free| free.local_addr().unwrap().port());
+    let ports = [port::free(), port::free()];
     let Some((ca, mut child)) = nginx(ports) else { return };
     let runs = ports.map(|port| {
         let url = format!("https://127.0.0.1:{port}/app.bin");

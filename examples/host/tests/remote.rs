@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use dfu_testkit::port;
 use serde_json::{Value, json};
 use support::{FIXTURES, Run, file, host, scratch};
 
@@ -34,7 +34,7 @@ impl Coap {
             println!("left out: libcoap is not installed");
             return None;
         }
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let child = Command::new("coap-server-notls")
             .args(["-A", "127.0.0.1", "-d", "9", "-p", &port.to_string()])
             .stdout(Stdio::null())
@@ -149,12 +149,12 @@ fn another_file_than_the_wanted_one_never_runs() {
 #[test]
 fn what_coap_servers_refuse_is_named() {
     let Some(server) = Coap::start(&app()) else { return };
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = port::free();
     for (url, reason) in [
         (server.url("coap", "other.bin"), "the server answers with 4.04"),
         (server.url("coap+tcp", "other.bin"), "the server answers with 4.04"),
         ("coap+tcp://127.0.0.1:1/x".to_owned(), "no connection to 127.0.0.1:1"),
-        (format!("coap://{nobody}/x"), "refused"),
+        (format!("coap://127.0.0.1:{nobody}/x"), "refused"),
         ("coap://no-such-host.invalid/x".to_owned(), "the server's name has no address"),
     ] {
         let Run { code, err, .. } = host(&["--url", &url]);

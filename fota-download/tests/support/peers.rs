@@ -4,12 +4,13 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use dfu_testkit::port;
 use embedded_io_async::{Read, Write};
 use fota_download::Connect;
 use fota_download::connect::Server;
@@ -51,7 +52,7 @@ impl Peer {
         // Another process may take the port first.
         for _ in 0..5 {
             let mut peer = Self::new();
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = port::free();
             let mut command = Command::new(program);
             command.args(arguments(&peer.folder, port)).current_dir(&peer.folder);
             // Where caddy keeps its own files.
