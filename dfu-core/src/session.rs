@@ -205,8 +205,8 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
     /// Gives up an image that [`finish`](Self::finish) or [`Staged::verify`] did not find to be right: as
     /// [`abort`](Self::abort), and the store remembers that it was fetched in vain. Once that is so
     /// [`Request::attempts`] times, [`Update::begin`] is [`SessionError::Rejected`], or, where the request does not
-    /// carry the digest, [`agree`](Self::agree) with a file of the same tag. The count is of the last image only, and is stored
-    /// first: after a failure, `abort` does the rest.
+    /// carry the digest, [`agree`](Self::agree) with a file of the same tag. The count is of the last image only, and is
+    /// stored first: after a failure, `abort` does the rest.
     pub fn reject(&mut self) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         let opened = self.0.reject();
         self.drop_stored(opened)

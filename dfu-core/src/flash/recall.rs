@@ -5,9 +5,9 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::sum::Sum;
 use super::{Op, align_down};
 
-/// The checksum of what a target has written of an image, which it [keeps](crate::DfuTarget::keep) with its promises, and
-/// the reading of it before the image goes on: for targets whose image lies in one piece, erased and written by a
-/// [`Writer`](super::Writer).
+/// The checksum of what a target has written of an image, which it [keeps](crate::DfuTarget::keep) with its promises,
+/// and the reading of it before the image goes on: for targets whose image lies in one piece, erased and written by
+/// a [`Writer`](super::Writer).
 ///
 /// 32 bits: any change in one word shows, any other but for a chance of one in four thousand millions. It finds damage,
 /// and another image; malice is for the digest over all of it, which is read before anything runs.

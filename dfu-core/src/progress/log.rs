@@ -16,11 +16,11 @@ use crate::flash::{Op, Plan, Region, RegionError};
 ///  unit 1  │ full (older) │ short │ (torn)        erased and used when unit 0 is full, or after a reset
 /// ```
 ///
-/// A full record says everything, a short one how far it is by now, with four of the bytes that the target keeps. The unit whose first record has the higher
-/// sequence number counts, up to its last whole record. After a reset nothing is appended, since what looks blank
-/// behind the last record may be half written: the next record goes to the other unit, erased first. So an update
-/// that is not interrupted erases one unit once per as many saves as fit: with units of 4 KiB and words of 4
-/// bytes, 196 saves. Bytes are never written twice, and the erased value does not matter.
+/// A full record says everything, a short one how far it is by now, with four of the bytes that the target keeps. The
+/// unit whose first record has the higher sequence number counts, up to its last whole record. After a reset nothing
+/// is appended, since what looks blank behind the last record may be half written: the next record goes to the other
+/// unit, erased first. So an update that is not interrupted erases one unit once per as many saves as fit: with units
+/// of 4 KiB and words of 4 bytes, 196 saves. Bytes are never written twice, and the erased value does not matter.
 ///
 /// A record whose last word a cut left with a bit that wavers may be read at one start and not at the next. Then the
 /// older record counts, or none if that was replaced already: bytes are fetched again, and nothing else is lost.

@@ -138,9 +138,9 @@ impl Progress {
     }
 
     /// How often the image was fetched in vain: it was refused once all of it was there, or applied and came back.
-    /// Counted up to 255.
+    /// Counted up to 254: no count reaches the limit that is none.
     pub fn attempts(&self) -> u8 {
-        self.0[ATTEMPTS]
+        self.0[ATTEMPTS].min(254)
     }
 
     /// The image's digest, once all bytes are there.
@@ -446,7 +446,7 @@ mod tests {
         for _ in 0..300 {
             rejected.count_attempt();
         }
-        assert_eq!((rejected.attempts(), Progress::from_bytes(rejected.as_bytes())), (255, Some(rejected)));
+        assert_eq!((rejected.attempts(), Progress::from_bytes(rejected.as_bytes())), (254, Some(rejected)));
     }
 
     #[test]

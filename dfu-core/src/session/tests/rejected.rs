@@ -41,9 +41,11 @@ fn an_image_is_fetched_as_often_as_the_request_bears() {
         assert_eq!(reject(&mut bench, named(&file).attempts(limit), 0, &file), Err(SessionError::Rejected));
     }
     assert_eq!(bench.script.notes(), ["load"; 3], "not a byte");
-    for limit in [4, 255] {
-        assert!(matches!(block_on(bench.update(named(&file).attempts(limit)).begin()), Ok(Begun::Receiving(_))));
-    }
+    let begins = |bench: &mut Bench, limit| block_on(bench.update(named(&file).attempts(limit)).begin()).map(|_| ());
+    assert_eq!([4, 255].map(|limit| begins(&mut bench, limit)), [Ok(()); 2]);
+    let record = bench.memory.record.as_mut().unwrap();
+    (0..300).for_each(|_| record.reject());
+    assert_eq!([254, 255].map(|limit| begins(&mut bench, limit)), [Err(SessionError::Rejected), Ok(())]);
 }
 
 #[test]
