@@ -140,7 +140,7 @@ impl Progress {
     /// How often the image was fetched in vain: it was refused once all of it was there, or applied and came back.
     /// Counted up to 254: no count reaches the limit that is none.
     pub fn attempts(&self) -> u8 {
-        self.0[ATTEMPTS].min(254)
+        self.0[ATTEMPTS]
     }
 
     /// The image's digest, once all bytes are there.
@@ -204,7 +204,7 @@ impl Progress {
 
     /// One more attempt was in vain.
     pub(crate) fn count_attempt(&mut self) {
-        self.0[ATTEMPTS] = self.0[ATTEMPTS].saturating_add(1);
+        self.0[ATTEMPTS] = self.0[ATTEMPTS].saturating_add(1).min(254);
     }
 
     pub(crate) fn clear_attempts(&mut self) {
