@@ -132,7 +132,7 @@ impl Config {
 
     /// Whether what is stored of an image is read before an update goes on with it, and compared with a checksum that
     /// goes with the progress: what was damaged since, or is of another image, is found before the rest is paid for. It
-    /// is, if not said; without it 330 bytes of code are less, and a flipped bit is found when all is there.
+    /// is, if not said; without it 340 bytes of code are less, and a flipped bit is found when all is there.
     pub const fn recall(mut self, reads: bool) -> Self {
         self.recall = reads;
         self
