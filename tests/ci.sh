@@ -79,8 +79,8 @@ order=(fmt:300 fixtures:600 doc:600 'tools:900&' size:1200 device:600 'msrv:900&
   'supply:1200&' fuzz:1500)
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
-# What is built once is built sooner without.
-export CARGO_INCREMENTAL=${CARGO_INCREMENTAL-0}
+# What is built once is built sooner without; and of a failure here the lines are enough.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL-0} CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG-line-tables-only}
 tools=${CARGO_TARGET_DIR:-target}/ci-tools
 logs=${CARGO_TARGET_DIR:-target}/ci-logs
 [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
