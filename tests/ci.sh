@@ -501,8 +501,7 @@ need_fuzzer() {
   need_tool cargo-fuzz "$fuzzer" --debug
 }
 
-# need_tool NAME VERSION [OPTION...]: a program of crates.io. With --debug, for those that do little themselves, it is built
-# in half the time.
+# need_tool NAME VERSION [OPTION...]: a program of crates.io, built plainly (--debug) where it does little by itself.
 need_tool() {
   have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" "${@:3}" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
