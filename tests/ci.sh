@@ -30,8 +30,7 @@ llvm_cov=0.9.1
 # sizes depend on it.
 pin=$(sed -n 's/^pin=//p' tests/size/run.sh)
 
-# Feature sets, package:features. Those with `alloc` need an allocator, and so does the test kit; all others must do
-# without.
+# Feature sets, package:features.
 sets=(
   'dfu-target:'
   'dfu-target:sha2'
@@ -110,12 +109,18 @@ job_fmt() {
 }
 
 job_clippy() {
-  need_rust clippy "$target"
+  need_rust clippy
   run cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
-  local set
+}
+
+# Each set of features for the chip, where there is no std; on a PC it is `msrv` that has them. That nothing here needs an
+# allocator either is proved by the programs of `size`, which have none and link.
+job_nostd() {
+  need_rust clippy "$target"
+  # In a folder of its own, so that nobody waits for it.
+  local at=(--target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/nostd") set
   for set in "${sets[@]}"; do
-    run cargo clippy "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" -- -D warnings
-    run cargo clippy "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" --target "$target" -- -D warnings
+    run cargo clippy "${locked[@]}" "${at[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" -- -D warnings
   done
 }
 
@@ -138,18 +143,6 @@ job_msrv() {
     # And smoltcp, of which embassy-net is made, 1.91.
     case $set in *sequential* | *embassy-net*) continue ;; esac
     run cargo check "${locked[@]}" "${at[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}"
-  done
-}
-
-# That nothing here needs an allocator is proved by the programs of `size`, which have none and link.
-job_nostd() {
-  need_rust '' "$target"
-  local at=(--target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/nostd") set
-  # None of it runs.
-  export CARGO_PROFILE_DEV_OPT_LEVEL=0
-  for set in "${sets[@]}"; do
-    case $set in *alloc*) continue ;; esac
-    run cargo build "${locked[@]}" "${at[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}"
   done
 }
 
@@ -193,17 +186,19 @@ job_device() {
 job_modem() {
   need_rust clippy "$target"
   need_modem_library
-  local chip set sockets
+  # Where and as its program is built, so that nothing is built twice.
+  local at=(--release --target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/libmodem") chip set sockets
+  export CARGO_PROFILE_RELEASE_LTO=fat
   for chip in nrf9160 nrf9120; do
     for set in "libmodem,$chip" "libmodem,$chip,os-sleep,wrap-init,defmt"; do
-      run cargo clippy "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" -- -D warnings
+      run cargo clippy "${locked[@]}" "${at[@]}" -p dfu-target-nrf-modem --features "$set" -- -D warnings
     done
     for sockets in "nrf-modem,$chip" "nrf-modem,$chip,defmt"; do
-      run cargo clippy "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" -- -D warnings
+      run cargo clippy "${locked[@]}" "${at[@]}" -p fota-connectors --features "$sockets" -- -D warnings
     done
   done
-  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p fota-connectors --features "$sockets" --target "$target" --no-deps
-  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" -p dfu-target-nrf-modem --features "$set" --target "$target" --no-deps
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" "${at[@]}" -p fota-connectors --features "$sockets" --no-deps
+  RUSTDOCFLAGS='-D warnings' run cargo doc "${locked[@]}" "${at[@]}" -p dfu-target-nrf-modem --features "$set" --no-deps
   run tests/libmodem/run.sh
 }
 
@@ -503,7 +498,7 @@ need_fuzzer() {
 
 # need_tool NAME VERSION [OPTION...]: a program of crates.io, built plainly (--debug) where it does little by itself.
 need_tool() {
-  have "$1" || run timeout 900 cargo install --quiet --locked "$1@$2" "${@:3}" --root "$tools" || true
+  have "$1" || CARGO_PROFILE_DEV_DEBUG=0 run timeout 900 cargo install --quiet --locked "$1@$2" "${@:3}" --root "$tools" || true
   [ ! -d "$tools/bin" ] || PATH=$(cd "$tools/bin" && pwd):$PATH
   have "$1" || lack "$1 $2 (crates.io)"
 }
@@ -518,7 +513,7 @@ need_modem_library() {
 
 # What firmwares say by defmt.
 need_defmt_print() {
-  need_tool defmt-print "$defmt_print"
+  need_tool defmt-print "$defmt_print" --debug
 }
 
 # Without its features: a client of its own for git, and TLS.

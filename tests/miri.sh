@@ -10,6 +10,7 @@ skipped=(
   r02_a_cut_in_a_save_leaves_the_record_of_before_or_the_new_one
   r04_a_flash_that_fails_or_lies_makes_a_save_an_error
   r08_an_update_without_interruption_erases_next_to_nothing
+  a_changed_bit_shows_wherever_it_is
   any_byte_changed_is_refused_or_read_as_something_sound
   any_bytes_are_walked_without_a_fault
   garbage_is_read_alike
@@ -20,6 +21,7 @@ skipped=(
   numbers_may_be_longer_than_they_need_to_be
   r05_records_come_back_for_every_word_size
   signature::
+  the_largest_device_and_the_longest_names_are_drawn
   the_longest_wrapper_is_taken_and_one_byte_more_is_not
   what_is_stored_comes_back_and_no_bit_of_it_may_change
   what_is_written_is_read_by_the_known_crate

@@ -14,7 +14,7 @@ target_dir=$target_dir/libmodem
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET CARGO_TARGET_THUMBV8M_MAIN_NONE_EABIHF_RUSTFLAGS WITHOUT_WRAP
 [ "$(rustc --version | cut -d' ' -f2)" = "$pin" ] || export RUSTUP_TOOLCHAIN=$pin
 
-build=(cargo build --quiet --release)
+build=(cargo build --quiet --release --target-dir "$target_dir")
 [ "${CI-}" != true ] || build+=(--locked)
 
 # All of the library's that the port calls, as its source has it.
@@ -28,8 +28,8 @@ called+=(nrf_getaddrinfo nrf_socket nrf_setsockopt nrf_connect nrf_send nrf_recv
 
 failed=0
 for chip in nrf9160 nrf9120; do
-  "${build[@]}" --features "$chip" --target-dir "$target_dir/$chip"
-  elf=$target_dir/$chip/thumbv8m.main-none-eabihf/release/dfu-libmodem
+  "${build[@]}" --features "$chip"
+  elf=$target_dir/thumbv8m.main-none-eabihf/release/dfu-libmodem
   symbols=$(arm-none-eabi-nm --print-size --radix=d "$elf")
   echo "$chip"
   for name in "${called[@]}" nrf_modem_init nrf_modem_os_sleep __wrap_nrf_modem_init; do
@@ -48,7 +48,7 @@ for chip in nrf9160 nrf9120; do
 done
 
 # A firmware that does not tell the linker is to hear of it.
-if WITHOUT_WRAP=1 "${build[@]}" --features nrf9160 --target-dir "$target_dir/nrf9160" 2>"$target_dir/without-wrap"; then
+if WITHOUT_WRAP=1 "${build[@]}" --features nrf9160 2>"$target_dir/without-wrap"; then
   echo 'it links without --wrap=nrf_modem_init, where libmodem::start is of no effect' >&2
   failed=1
 elif ! grep __real_nrf_modem_init "$target_dir/without-wrap" >/dev/null; then
