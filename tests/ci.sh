@@ -111,10 +111,14 @@ job_fmt() {
 job_clippy() {
   need_rust clippy
   run cargo clippy "${locked[@]}" --workspace --all-targets -- -D warnings
+  local set
+  for set in "${sets[@]}"; do
+    run cargo clippy "${locked[@]}" -p "${set%%:*}" --no-default-features --features "${set#*:}" -- -D warnings
+  done
 }
 
-# Each set of features for the chip, where there is no std; on a PC it is `msrv` that has them. That nothing here needs an
-# allocator either is proved by the programs of `size`, which have none and link.
+# The same for the chip, where there is no std. That nothing here needs an allocator either is proved by the programs of
+# `size`, which have none and link.
 job_nostd() {
   need_rust clippy "$target"
   # In a folder of its own, so that nobody waits for it.
