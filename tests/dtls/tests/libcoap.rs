@@ -12,6 +12,10 @@ use fota_download::coap::tcp;
 use fota_download::coap::{self, Settings, space};
 use fota_download::{Coap, CoapTcp, Source};
 
+/// The test kit's, without all that it is made of.
+#[path = "../../src/port.rs"]
+mod port;
+
 const KEY: &[u8] = b"0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -24,8 +28,8 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let port = loop {
-            let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if UdpSocket::bind(("127.0.0.1", port.saturating_add(1))).is_ok() {
+            let port = port::free();
+            if port::free() == port + 1 {
                 break port;
             }
         };
