@@ -240,7 +240,7 @@ impl<F: NorFlash, const N: usize> LogPlan<'_, F, N> {
         let record: &[u8; FULL] = self.buffer.first_chunk()?;
         if let StoreCall::Load(found) = &mut self.call {
             if self.len == FULL {
-                **found = Progress::from_bytes(&record[8..]);
+                **found = Some(Progress::of(record));
             } else if let Some(found) = found {
                 found.go_on(record);
             }

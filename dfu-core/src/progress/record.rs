@@ -9,7 +9,7 @@
 //!
 //! [`ProgressLog`](super::ProgressLog) puts a sequence number before it and a CRC-32 over bytes 20 to the end of the
 //! full record, then 4 to 20. A short record stands for the full one before it with other bytes up to 20, and its CRC
-//! begins with those of that one.
+//! begins with those of that one. A form with other kinds or states has another magic.
 
 use core::fmt;
 
@@ -81,6 +81,11 @@ impl Progress {
             && progress.0[STATE] <= State::Applied as u8
             && progress.0[TAKEN] as usize <= HEAD_LEN;
         valid.then_some(progress)
+    }
+
+    /// What a full record says whose CRC is right: a log wrote it.
+    pub(super) fn of(record: &[u8; FULL]) -> Self {
+        Self(array(record, 8))
     }
 
     /// The caller's name for the image.
@@ -515,6 +520,21 @@ mod tests {
         seal(&mut record, SHORT, own, 78);
         assert_eq!(len(&record), SHORT);
         assert_eq!((sequence(&record, own), sequence(&record, other)), (Some(78), None));
+    }
+
+    #[test]
+    fn a_record_of_a_log_that_means_nothing_does_no_harm() {
+        let mut record = sealed(&progress());
+        for (at, value) in [(KIND, 99), (STATE, 3), (TAKEN, 65)] {
+            record[8 + at] = value;
+        }
+        let mut odd = Progress::of(&record);
+        assert_eq!(odd.as_bytes(), &record[8..], "what was stored comes back");
+        assert_eq!((odd.kind(), odd.state(), odd.head()), (ImageKind::Custom(0), State::Applied, &[][..]));
+        assert_eq!(odd.take_head(&[1, 2]), &[]);
+        odd.clear_head();
+        assert_eq!(odd.take_head(&[7; HEAD_LEN + 1]), &[7]);
+        assert_eq!(odd.head(), [7; HEAD_LEN]);
     }
 
     #[test]

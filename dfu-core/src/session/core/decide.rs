@@ -158,8 +158,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     /// Whether to go on from zero after an error of the target.
     pub(super) fn forgives(&mut self, error: &T::Error) -> bool {
-        let lasting = !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
-        let other = lasting && matches!(self.stage, Stage::Found | Stage::Suspected);
+        let other = matches!(self.stage, Stage::Found | Stage::Suspected)
+            && !matches!(error.kind(), ErrorKind::Storage | ErrorKind::Busy | ErrorKind::Pending);
         if other {
             self.lost();
         }
@@ -167,6 +167,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     }
 
     /// It is not there what the record tells of: after a swap, the slot holds the old image.
+    #[inline(never)]
     fn lost(&mut self) {
         self.anew();
         self.now.count_attempt();
