@@ -84,7 +84,7 @@ impl Progress {
     }
 
     /// What a full record says whose CRC is right: a log wrote it.
-    pub(super) fn of(record: &[u8; FULL]) -> Self {
+    pub(crate) fn of(record: &[u8; FULL]) -> Self {
         Self(array(record, 8))
     }
 

@@ -61,6 +61,42 @@ fn what_is_of_another_image_counts_for_nothing() {
     assert_eq!(begins(other, request()), 0, "no image of this target");
 }
 
+/// A log looks at a record's CRC and no more: that may come of another version of this crate.
+#[test]
+fn a_record_that_means_nothing_leads_to_no_wrong_image() {
+    let file = image(300);
+    let (mut gone_on, mut right) = (0, 0);
+    // Kind, state, and how much of the head there is.
+    for (at, value) in [48, 49, 50, 152].into_iter().flat_map(|at| (0..=255).map(move |value| (at, value))) {
+        let mut bench = Bench::holding(&file[..128], State::Receiving, Some(300));
+        let mut bytes = [0; 8 + Progress::LEN];
+        bytes[8..].copy_from_slice(record(&file[..128], State::Receiving, Some(300)).as_bytes());
+        bytes[8 + at] = value;
+        bench.memory.record = Some(Progress::of(&bytes));
+        let mut update = bench.update(request());
+        let staged = match block_on(update.begin()).unwrap() {
+            Begun::Staged(staged) => staged,
+            Begun::Receiving(mut session) => {
+                let from = session.offset();
+                gone_on += u32::from(from > 0);
+                block_on(session.write(&file[from as usize..])).unwrap();
+                match block_on(session.finish()) {
+                    Ok(staged) => staged,
+                    Err(failed) => {
+                        assert_eq!(at, 152, "{value}: {}", failed.error());
+                        continue;
+                    }
+                }
+            }
+        };
+        let verified = staged.verify(&digest(&file)).is_ok();
+        // A state that says that these 128 bytes are all is for the digest to find.
+        assert!(verified == (at != 50 || value == 0) || at == 152, "{at}: {value}");
+        right += u32::from(verified);
+    }
+    assert!(gone_on > 0 && right > 2 * 256, "{gone_on} {right}");
+}
+
 #[test]
 fn a_record_of_a_store_that_fails_counts_for_nothing() {
     let mut bench = Bench::holding(&image(300)[..128], State::Receiving, Some(300));
