@@ -11,7 +11,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 api='api-core api-mcuboot api-modem api-download'
-strict="baseline writer session recall http fota coap coap-source http-source coap-tcp-source fota-remote
+strict="baseline writer writer-awaits session recall http fota coap coap-source http-source coap-tcp-source fota-remote
   modem-delta modem-settle modem-full sig-rsa2048 sig-rsa3072 $api"
 # With `opt-level` "s" the compiler does not see that a loop of httparse ends, which looks for the first byte of a word
 # that is not zero where the word is not: `unreachable!` behind it. httparse alone at 3 costs 96 bytes and has none.

@@ -21,6 +21,8 @@ fi
 
 # Panics say in which file they are: the place of the checkout is to change no figure.
 root=$(cd ../.. && pwd)
+# TARGET_CPU=generic is what a firmware has that names none; the figures are those of a Cortex-M33.
+flags="'--remap-path-prefix=$root/='${TARGET_CPU:+,"'-Ctarget-cpu=$TARGET_CPU'"}"
 # build DIR ARGUMENT..: the programs, into a folder of this name.
 build() {
   local to=$target_dir/$1
@@ -28,7 +30,7 @@ build() {
   # cargo does not make a folder that is named by a dot.
   mkdir -p "$to"
   cargo build --quiet --release --target-dir "$to" \
-    --config "target.$target.rustflags = ['--remap-path-prefix=$root/=']" "$@"
+    --config "target.$target.rustflags = [$flags]" "$@"
   elves=$to/$target/release
 }
 

@@ -5,6 +5,7 @@
 mod engine;
 mod flash;
 pub mod host;
+pub mod least;
 #[cfg(any(feature = "defmt", feature = "log"))]
 mod lines;
 mod modem;

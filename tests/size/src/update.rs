@@ -5,13 +5,12 @@ use core::hint::black_box;
 use dfu_target::flash::{Layout, Shared};
 use dfu_target::layout::{Area, Device, FlashMap};
 use dfu_target::{Begun, Digest, ProgressLog, Request, Update};
-use dfu_target_mcuboot::{McubootTarget, Slots};
+use dfu_target_mcuboot::{Config, McubootTarget, Mode, Slots};
 
 use crate::{Engine, Flash};
 
 // Must cost nothing: `http` has the same windows and slots by hand.
-/// The flash of the device.
-pub const FLASH_MAP: FlashMap = FlashMap::new(
+const FLASH_MAP: FlashMap = FlashMap::new(
     &[Device::new("internal", 0x1_0000, 4, 0x1000), Device::new("external", 0x1_0000, 4, 0x1000)],
     &[
         Area::new("mcuboot_primary", "internal", 0x2000, 0xa000),
@@ -20,6 +19,20 @@ pub const FLASH_MAP: FlashMap = FlashMap::new(
     ],
 );
 const MAP: Layout<Flash, 2> = FLASH_MAP.windows(["mcuboot_secondary", "progress"]);
+
+/// The slots as a type: the compiler works with the numbers themselves. What is there of an image is looked at before it
+/// goes on, or not.
+#[derive(Debug)]
+pub struct Board<const RECALL: bool>;
+
+impl<const RECALL: bool> AsRef<Slots> for Board<RECALL> {
+    fn as_ref(&self) -> &Slots {
+        const {
+            let config = Config::new(Mode::SwapMove).recall(RECALL);
+            &Slots::of_map(&FLASH_MAP, "mcuboot_primary", "mcuboot_secondary", config)
+        }
+    }
+}
 
 /// One update on one shared flash: session, sniffing, progress log and MCUboot target, with resume.
 pub async fn session(place: impl AsRef<Slots>) -> Option<()> {

@@ -4,22 +4,11 @@
 
 use core::hint::black_box;
 
-use dfu_size::update::{self, FLASH_MAP};
-use dfu_target_mcuboot::{Config, Mode, Slots};
+use dfu_size::update::{self, Board};
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     dfu_size::run(async {
-        black_box(update::session(Board).await);
+        black_box(update::session(Board::<false>).await);
     })
-}
-
-/// The slots as a type: the compiler works with the numbers themselves.
-struct Board;
-
-impl AsRef<Slots> for Board {
-    fn as_ref(&self) -> &Slots {
-        const CONFIG: Config = Config::new(Mode::SwapMove).recall(false);
-        const { &Slots::of_map(&FLASH_MAP, "mcuboot_primary", "mcuboot_secondary", CONFIG) }
-    }
 }

@@ -10,6 +10,7 @@ use core::fmt::Write as _;
 use core::hint::black_box;
 
 use dfu_size::host::{Count, Host, exit};
+use dfu_size::least::Least;
 use dfu_target::blocking::block_on;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Region, Shared};
@@ -69,6 +70,10 @@ extern "C" fn _start() -> ! {
         let mut shared = Shared::new(Flash(0));
         let [slot, _] = shared.split(&MAP);
         block_on(gathered(slot, chunk))
+    });
+    table.row("least", |chunk| {
+        let flash = RefCell::new(Flash(0));
+        block_on(by_hand(Least::new(&flash, 0, IMAGE as u32), chunk))
     });
     let mut finish = None;
     for (name, recall, logs) in
@@ -198,6 +203,16 @@ async fn gathered<F: NorFlash>(mut flash: F, chunk: usize) -> Option<u32> {
         };
         flash.write(at as u32, whole).await.ok()?;
         at += whole.len();
+    }
+    Some(count.instructions())
+}
+
+/// The same by a writer of its own, with a call for each piece.
+#[inline(never)]
+async fn by_hand(mut writer: Least<'_, Flash>, chunk: usize) -> Option<u32> {
+    let count = Count::start();
+    for bytes in image().chunks_exact(chunk) {
+        writer.write(bytes).await?;
     }
     Some(count.instructions())
 }
