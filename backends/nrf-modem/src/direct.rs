@@ -17,16 +17,19 @@ use crate::{FullPolicy, Phase, Wrapper, WrapperError};
 /// a whole update comes again over that link. Where there is flash for 2 MB, use [`ModemFull`](crate::ModemFull).
 ///
 /// The signature is checked by the modem before its flash is touched; the hash over the segments can only be compared
-/// when all are programmed. Nothing is kept over a reset: every update starts from zero.
+/// when all are programmed. Nothing is kept over a reset: every update starts from zero. Dropping it ends the modem's
+/// bootloader mode.
 ///
 /// `H` is a SHA-256 engine, of which it takes two: the file's own hash does not cover its wrapper.
 #[derive(Debug)]
-pub struct ModemFullDirect<B, H, V = ()> {
+pub struct ModemFullDirect<B: Bootloader, H, V = ()> {
     modem: B,
     file: H,
     blob: H,
     policy: V,
     stage: Stage,
+    /// The modem is in its bootloader.
+    begun: bool,
     size: u32,
     received: u32,
     total: u32,
@@ -67,6 +70,7 @@ impl<B: Bootloader, H: Sha256, V: FullPolicy> ModemFullDirect<B, H, V> {
             blob,
             policy,
             stage: Stage::Closed,
+            begun: false,
             size: 0,
             received: 0,
             total: 0,
@@ -97,6 +101,7 @@ impl<B: Bootloader, H: Sha256, V: FullPolicy> ModemFullDirect<B, H, V> {
         self.total = wrapper.total_len();
         // Of what was gathered before, all belongs to the wrapper.
         let taken = (wrapper.len() as usize).saturating_sub(have);
+        self.begun = true;
         self.modem.start()?;
         self.stage = Stage::Body;
         Ok(taken)
@@ -139,7 +144,7 @@ impl<B: Bootloader, H: Sha256, V: FullPolicy> ModemFullDirect<B, H, V> {
     }
 }
 
-impl<B, H, V> ErrorType for ModemFullDirect<B, H, V> {
+impl<B: Bootloader, H, V> ErrorType for ModemFullDirect<B, H, V> {
     type Error = DirectError;
 }
 
@@ -225,18 +230,29 @@ impl<B: Bootloader, H: Sha256, V: FullPolicy> DfuTarget for ModemFullDirect<B, H
             return Err(DirectError::NotChecked);
         }
         self.modem.stop()?;
+        self.begun = false;
         Ok(Applied::AtReset)
     }
 
     /// Shuts the modem's bootloader down. A firmware that was begun stays incomplete: the modem does not start until a
     /// whole update is done.
     async fn abort(&mut self) -> Result<(), DirectError> {
-        let stage = core::mem::replace(&mut self.stage, Stage::Closed);
-        if matches!(stage, Stage::Closed | Stage::Wrapper) && self.total == 0 {
+        self.stage = Stage::Closed;
+        if !self.begun {
             return Ok(());
         }
-        self.total = 0;
-        self.modem.stop().map_err(DirectError::Modem)
+        self.modem.stop()?;
+        self.begun = false;
+        Ok(())
+    }
+}
+
+impl<B: Bootloader, H, V> Drop for ModemFullDirect<B, H, V> {
+    fn drop(&mut self) {
+        if self.begun {
+            // Whatever it says: the chip is reset, or the next update begins anew.
+            let _ = self.modem.stop();
+        }
     }
 }
 

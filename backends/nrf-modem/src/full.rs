@@ -18,9 +18,8 @@ use dfu_target::{DfuTarget, Digest, Image, ImageKind, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
 use self::core::Core;
-use self::marker::Marker;
+use self::marker::{MOST_ROUNDS, Marker};
 use self::plan::{Goal, Step, Steps};
-use self::recover::MOST_ROUNDS;
 use crate::Wrapper;
 
 /// A region of flash, as a target for full updates of the modem.

@@ -22,7 +22,7 @@ pub trait Delta {
     fn uuid(&mut self) -> Result<Uuid, Fault>;
     /// How many bytes a delta may have.
     fn area(&mut self) -> Result<u32, Fault>;
-    /// How much of a delta the modem holds. [`Code::ErasePending`] while it erases.
+    /// How much of a delta the modem holds. [`Code::ErasePending`] while it erases, which any other call may say then, too.
     fn offset(&mut self) -> Result<Offset, Fault>;
     /// Reserves the memory that [`write`](Self::write) needs; [`Errno::Already`] where it is reserved.
     fn write_init(&mut self) -> Result<(), Fault>;
@@ -59,7 +59,7 @@ pub trait Bootloader {
     fn update(&mut self) -> Result<(), Fault>;
     /// Has the loader check the signature of the wrapper, a tagged COSE_Sign1. It may take minutes.
     fn verify(&mut self, wrapper: &[u8]) -> Result<(), Fault>;
-    /// SHA-256 over ranges of the modem's flash, in clear.
+    /// SHA-256 over ranges of the modem's flash, in clear: one of them at least, and [`MOST_RANGES`] at most.
     fn digest(&mut self, ranges: &[Range]) -> Result<Digest, Fault>;
     /// Which firmware is programmed.
     fn uuid(&mut self) -> Result<Uuid, Fault>;
@@ -84,6 +84,9 @@ impl Offset {
         if offset == Self::DIRTY { Self::Dirty } else { Self::At(offset) }
     }
 }
+
+/// How many ranges one digest can have.
+pub const MOST_RANGES: usize = 32;
 
 /// Addresses of the modem's flash, both of them inside, as in `firmware.update.image.digest.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -148,6 +148,15 @@ fn giving_up_ends_the_bootloader_mode_where_it_was_begun() {
         }
         assert_eq!((modem.mode(), block_on(target.write(&good))), (Mode::Off, Err(DirectError::Closed)));
     }
+    // Also where another file was begun since, and where it is dropped.
+    let mut again = target(&modem, ());
+    feed(&mut again, &good[..wrapper], None, 200).unwrap();
+    feed(&mut again, &good[..64], None, 64).unwrap();
+    assert_eq!((block_on(again.abort()), modem.mode()), (Ok(()), Mode::Off));
+    feed(&mut again, &good[..wrapper], None, 200).unwrap();
+    assert_ne!(modem.mode(), Mode::Off);
+    drop(again);
+    assert_eq!(modem.mode(), Mode::Off);
     let mut target = target(&modem, ());
     feed(&mut target, &good[..wrapper], None, 200).unwrap();
     let fault = Fault::Errno(Errno::TimedOut);

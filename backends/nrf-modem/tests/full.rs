@@ -6,9 +6,9 @@ use dfu_target::blocking::block_on;
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, RegionError, Shared};
 use dfu_target::{DfuTarget, Digest, Error, ErrorKind, Image, ImageKind, Sha256};
-use dfu_target_nrf_modem::port::{Errno, Fault};
+use dfu_target_nrf_modem::port::{Bootloader, Errno, Fault, MOST_RANGES, Range, Uuid};
 use dfu_target_nrf_modem::{
-    DirectError, FullError, FullPolicy, ModemFull, ModemFullDirect, Phase, Program, Recovered, Start,
+    DirectError, FullError, FullPolicy, FullState, ModemFull, ModemFullDirect, Phase, Program, Recovered, Start,
 };
 use dfu_testkit::flash::{Chip, SimError, SimFlash};
 use dfu_testkit::modem::{FakeModem, FullFile, ModemCall, uuid};
@@ -54,6 +54,10 @@ fn recover(chip: &Flash, modem: &FakeModem, start: Start, program: &Program<'_>)
 
 fn is_due(chip: &Flash) -> bool {
     on(chip, (), |mut target| block_on(target.is_due())).unwrap()
+}
+
+fn state(chip: &Flash) -> FullState {
+    on(chip, (), |mut target| block_on(target.state())).unwrap()
 }
 
 const PLAIN: Program<'static> = Program::new();
@@ -174,9 +178,136 @@ fn r28_a_modem_that_reads_back_differently_is_programmed_again_three_times() {
         modem.power_on();
     }
     assert!(!is_due(&chip), "the modem is to be started now, whatever it is");
-    assert_eq!(recover(&chip, &modem, Start::NotTried, &wrong), Ok(Recovered::GaveUp));
+    assert_eq!(recover(&chip, &modem, Start::NotTried, &wrong), Ok(Recovered::Nothing));
     assert_eq!((modem.start_normal(), modem.running()), (Ok(None), uuid(2)));
     assert_eq!(recover(&chip, &modem, Start::Worked, &wrong), Ok(Recovered::Nothing));
+    assert_eq!(recover(&chip, &modem, Start::Failed, &wrong), Ok(Recovered::GaveUp));
+}
+
+#[test]
+fn r28_a_digest_that_the_modem_does_not_tell_is_no_reason_to_program_it_for_ever() {
+    let file = FullFile::small(uuid(2));
+    let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
+    stage(&chip, &file.build());
+    let ranges = file.digest_ranges();
+    let compared = PLAIN.expect(&ranges, file.digest());
+    let fault = Fault::Errno(Errno::NoExec);
+    for _ in 0..3 {
+        assert!(is_due(&chip));
+        modem.fail(ModemCall::Digest, 0, fault);
+        assert_eq!(recover(&chip, &modem, Start::NotTried, &compared), Err(FullError::Modem(fault)));
+        modem.power_on();
+    }
+    assert!(!is_due(&chip));
+    assert_eq!(recover(&chip, &modem, Start::NotTried, &compared), Ok(Recovered::Nothing));
+    assert_eq!((modem.start_normal(), modem.running()), (Ok(None), uuid(2)));
+}
+
+#[test]
+fn what_is_compared_is_as_many_ranges_as_a_modem_takes() {
+    let file = FullFile::small(uuid(2));
+    let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
+    stage(&chip, &file.build());
+    let many = [file.digest_ranges()[0]; MOST_RANGES + 1];
+    let tried = recover(&chip, &modem, Start::NotTried, &PLAIN.expect(&many, file.digest()));
+    assert_eq!(tried, Err(FullError::Ranges));
+    assert!(modem.calls().is_empty());
+    // None: nothing is known, and nothing compared.
+    assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN.expect(&[], Digest([7; 32]))), Ok(Recovered::Programmed));
+    assert_eq!(modem.count(ModemCall::Digest), 0);
+}
+
+#[test]
+fn r28_a_file_that_cannot_be_programmed_keeps_no_modem_off_for_ever() {
+    let io = Fault::Errno(Errno::Io);
+    for call in [ModemCall::Start, ModemCall::BlWrite, ModemCall::BootloaderUpdate, ModemCall::Verify] {
+        let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
+        stage(&chip, &FullFile::small(uuid(2)).build());
+        // Too low a voltage is nobody's fault.
+        for fault in [io, Fault::Errno(Errno::Again), io, Fault::Errno(Errno::Again), io] {
+            assert!(is_due(&chip));
+            modem.fail(call, 0, fault);
+            assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN), Err(FullError::Modem(fault)), "{call:?}");
+            modem.power_on();
+        }
+        assert_eq!(state(&chip), FullState::Refused);
+        assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN), Ok(Recovered::Nothing));
+        assert_eq!((modem.start_normal(), modem.running()), (Ok(None), FakeModem::FIRST));
+        assert_eq!(modem.count(ModemCall::FwWrite), 0);
+        // Whoever wants it all the same may apply it once more, and it is as good as ever afterwards.
+        modem.shutdown().unwrap();
+        stage(&chip, &FullFile::small(uuid(2)).build());
+        modem.fail(call, 0, io);
+        assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN), Err(FullError::Modem(io)));
+        for start in [Start::NotTried, Start::Failed, Start::Failed] {
+            assert_eq!(recover(&chip, &modem, start, &PLAIN), Ok(Recovered::Programmed), "{call:?}");
+        }
+        assert_eq!(recover(&chip, &modem, Start::Failed, &PLAIN), Ok(Recovered::GaveUp));
+    }
+}
+
+#[test]
+fn r28_a_file_that_does_not_help_either_is_given_up() {
+    let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
+    stage(&chip, &FullFile::small(uuid(2)).build());
+    assert_eq!(recover(&chip, &modem, Start::NotTried, &PLAIN), Ok(Recovered::Programmed));
+    for _ in 0..2 {
+        modem.fail(ModemCall::BlWrite, 0, Fault::Errno(Errno::Inval));
+        let failed = Err(FullError::Modem(Fault::Errno(Errno::Inval)));
+        assert_eq!(recover(&chip, &modem, Start::Failed, &PLAIN), failed);
+    }
+    assert_eq!(recover(&chip, &modem, Start::Failed, &PLAIN), Ok(Recovered::GaveUp));
+}
+
+/// A modem's bootloader that notes where it is to program how much.
+struct Noted<'n, B>(B, &'n mut Vec<(u32, usize)>);
+
+impl<B: Bootloader> Bootloader for Noted<'_, B> {
+    fn start(&mut self) -> Result<(), Fault> {
+        self.0.start()
+    }
+    fn stop(&mut self) -> Result<(), Fault> {
+        self.0.stop()
+    }
+    fn bl_write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.0.bl_write(bytes)
+    }
+    fn fw_write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Fault> {
+        self.1.push((address, bytes.len()));
+        self.0.fw_write(address, bytes)
+    }
+    fn update(&mut self) -> Result<(), Fault> {
+        self.0.update()
+    }
+    fn verify(&mut self, wrapper: &[u8]) -> Result<(), Fault> {
+        self.0.verify(wrapper)
+    }
+    fn digest(&mut self, ranges: &[Range]) -> Result<Digest, Fault> {
+        self.0.digest(ranges)
+    }
+    fn uuid(&mut self) -> Result<Uuid, Fault> {
+        self.0.uuid()
+    }
+}
+
+#[test]
+fn a_segment_is_programmed_in_whole_words_whatever_the_buffer() {
+    let file = FullFile::small(uuid(2));
+    for len in [64, 65, 66, 67, 101, 255, 4096] {
+        let (chip, modem) = (Flash::new(SimFlash::new(64 << 10)), FakeModem::default());
+        stage(&chip, &file.build());
+        let mut noted = Vec::new();
+        let recovered = on(&chip, (), |mut target| {
+            let mut modem = Noted(modem.bootloader(), &mut noted);
+            block_on(target.recover(&mut modem, Start::NotTried, &PLAIN, &mut vec![0; len]))
+        });
+        assert_eq!(recovered, Ok(Recovered::Programmed));
+        assert!(noted.iter().all(|(address, count)| address % 4 == 0 && *count <= len), "{len}: {noted:x?}");
+        let ends = noted.iter().filter(|(_, count)| count % 4 != 0).count();
+        assert!(ends <= file.segments().len(), "{len}: {noted:x?}");
+        modem.power_on();
+        assert_eq!((modem.start_normal(), modem.running()), (Ok(None), uuid(2)));
+    }
 }
 
 #[test]

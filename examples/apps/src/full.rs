@@ -11,7 +11,8 @@ use crate::{Event, Means, Next, update};
 
 /// First thing at boot, before anything else needs the modem: programs it from what is staged, if that is to be done.
 ///
-/// `start` starts the modem as ever, and says whether it did; it is called only where nothing waits to be programmed.
+/// `start` starts the modem as ever, and says whether that is all right: not where the modem is at fault, as it is not
+/// for too low a voltage. It is called unless the modem was programmed: after an error, too, which is then returned.
 /// After [`Next::Reset`] the chip is reset. `buffer`: as [`ModemFull::recover`] asks for.
 pub async fn boot<F: NorFlash, H: Sha256, V: FullPolicy, const N: usize>(
     target: &mut ModemFull<'_, F, H, N, V>,
@@ -21,11 +22,13 @@ pub async fn boot<F: NorFlash, H: Sha256, V: FullPolicy, const N: usize>(
     buffer: &mut [u8],
     mut tell: impl FnMut(Event),
 ) -> Result<Next, FullError<RegionError<F::Error>>> {
-    let mut recovered = target.recover(loader, Start::NotTried, program, buffer).await?;
-    if recovered == Recovered::Nothing && !start().await {
+    let mut recovered = target.recover(loader, Start::NotTried, program, buffer).await;
+    // What could not be programmed is no reason to leave the modem off: it is whole, or it does not start.
+    if !matches!(recovered, Ok(Recovered::Programmed)) && !start().await {
         // It does not: the file of the last update may still help.
-        recovered = target.recover(loader, Start::Failed, program, buffer).await?;
+        recovered = target.recover(loader, Start::Failed, program, buffer).await;
     }
+    let recovered = recovered?;
     tell(Event::Recovered(recovered));
     Ok(if recovered == Recovered::Programmed { Next::Reset } else { Next::Nothing })
 }

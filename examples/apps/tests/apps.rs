@@ -10,9 +10,9 @@
 use dfu_apps::{Event, Means, Next, delta, full, mcuboot};
 use dfu_target::digest::SoftSha256;
 use dfu_target::flash::{Layout, Shared};
-use dfu_target::{Digest, ImageId, Sha256};
+use dfu_target::{DfuTarget, Digest, Image, ImageId, ImageKind, Sha256};
 use dfu_target_mcuboot::{Mode, RunningState};
-use dfu_target_nrf_modem::{ModemDelta, ModemFull, Outcome, Program, Recovered, Settled};
+use dfu_target_nrf_modem::{FullError, ModemDelta, ModemFull, Outcome, Program, Recovered, Settled};
 use dfu_testkit::device::{Board, Device};
 use dfu_testkit::flash::{Chip, Cut, SimFlash};
 use dfu_testkit::image::ImageBuilder;
@@ -185,4 +185,35 @@ fn r28_a_modem_is_programmed_at_the_next_start_and_comes_back_from_the_dead() {
     modem.kill();
     assert_eq!(boot(&mut shared), (Next::Reset, Some(Event::Recovered(Recovered::Programmed))), "the file still helps");
     assert_eq!(boot(&mut shared), (Next::Nothing, Some(Event::Recovered(Recovered::Nothing))));
+}
+
+#[test]
+fn a_full_update_that_cannot_be_programmed_leaves_no_modem_off() {
+    let (modem, file) = (FakeModem::default(), FullFile::small(uuid(2)));
+    let bytes = file.build();
+    let chip = Chip::<4, 4096>::new(SimFlash::new(0x8000));
+    let mut shared = Shared::new(chip.clone());
+    let layout = Layout::checked([(0, 0x8000)]).unwrap();
+    let time = Timeline::default();
+    time.run(async {
+        let [region] = shared.split(&layout);
+        let mut target = ModemFull::<_, _, 256>::new(region, SoftSha256::default());
+        let image = Image { head: &bytes[..64], ..Image::new(ImageKind::ModemFull) };
+        target.init(&image, 0).await.unwrap();
+        target.write(&bytes).await.unwrap();
+        let proof = target.digest().await.unwrap().assured().unwrap();
+        let _ = target.apply(proof).await.unwrap();
+    });
+    // A bit of it is lost since.
+    chip.sim().load(900, &[bytes[900] ^ 1]);
+    for nth in 0..5 {
+        modem.power_on();
+        let [region] = shared.split(&layout);
+        let mut target = ModemFull::<_, _, 256>::new(region, SoftSha256::default());
+        let start = async || modem.start_normal().is_ok();
+        let (program, mut buffer) = (Program::new(), [0; 4096]);
+        let next = time.run(full::boot(&mut target, &mut modem.bootloader(), start, &program, &mut buffer, |_| ()));
+        let wanted = if nth < 3 { Err(FullError::Damaged) } else { Ok(Next::Nothing) };
+        assert_eq!((next, modem.mode()), (wanted, dfu_testkit::modem::Mode::Normal));
+    }
 }

@@ -75,7 +75,7 @@ fn r23_a_modem_that_never_reads_as_expected_is_programmed_three_times_and_then_w
                     run(target.recover(&mut device.bootloader(), Start::NotTried, &program, &mut [0; 512]))
                 });
                 match recovered {
-                    Ok(Recovered::GaveUp) => break,
+                    Ok(Recovered::Nothing) => break,
                     Err(FullError::Mismatch) => {}
                     other => {
                         assert!(other.is_err() && !device.modem.is_powered(), "{other:?}");

@@ -28,6 +28,8 @@ pub(crate) const VERIFIED: u32 = 0x0ff0_3cc3;
 pub(crate) const PROGRAMMING: u32 = 0xf00f_3cc3;
 pub(crate) const DONE: u32 = 0x0ff0_c33c;
 pub(crate) const REFUSED: u32 = 0xf00f_c33c;
+/// Programmed, and its digest was not told.
+const MISMATCH: u32 = 0xa55a_9669;
 
 /// ```text
 ///  │ foreign │ file ... │ marker │ marker │ log │ log │ foreign │   each of a unit, but for the file
@@ -219,7 +221,7 @@ impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
         match recovered {
             Ok(Recovered::Programmed) => {
                 assert!(!life.ran, "it was over");
-                assert!(matches!(marked, Some(VERIFIED | PROGRAMMING)), "{marked:x?}");
+                assert!(matches!(marked, Some(VERIFIED | PROGRAMMING | MISMATCH)), "{marked:x?}");
                 return Boot::Reset;
             }
             Ok(Recovered::Nothing) => assert!(matches!(marked, None | Some(DONE | REFUSED)), "{marked:x?}"),

@@ -5,7 +5,7 @@ use core::fmt;
 use dfu_target::{Error, ErrorKind};
 
 use crate::WrapperError;
-use crate::port::Fault;
+use crate::port::{Fault, MOST_RANGES};
 
 /// Why the target refused or failed; `E` is the flash's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub enum FullError<E> {
     Damaged,
     /// The flash took the marker and reads back something else.
     MarkNotWritten,
-    /// The modem or its library failed. The next `recover` tries again.
+    /// The modem or its library failed. The next `recover` tries again, where the modem was not touched yet three times
+    /// at most.
     Modem(Fault),
     /// The modem refused the update's signature. Its firmware is as it was.
     Refused(Fault),
@@ -59,6 +60,8 @@ pub enum FullError<E> {
     Mismatch,
     /// The buffer for programming is too small.
     Buffer,
+    /// More ranges are to be compared than a modem takes at once.
+    Ranges,
     /// No file was read back, or the proof is of another one.
     NotChecked,
     /// An earlier operation failed or was dropped, or the stream has ended.
@@ -77,7 +80,7 @@ impl<E: fmt::Debug> Error for FullError<E> {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Pending | Self::Incomplete => ErrorKind::Pending,
             Self::Truncated { .. } | Self::BlobHash | Self::Damaged | Self::Mismatch => ErrorKind::Corrupt,
-            Self::Buffer | Self::NotChecked | Self::Closed => ErrorKind::Order,
+            Self::Buffer | Self::Ranges | Self::NotChecked | Self::Closed => ErrorKind::Order,
         }
     }
 }
@@ -111,6 +114,7 @@ impl<E: fmt::Debug> fmt::Display for FullError<E> {
             Self::Refused(fault) => write!(f, "the modem refused the update's signature: {fault}"),
             Self::Mismatch => f.write_str("the modem's flash does not hold what was expected"),
             Self::Buffer => f.write_str("the buffer for programming is too small"),
+            Self::Ranges => write!(f, "more than {MOST_RANGES} ranges are to be compared"),
             Self::NotChecked => f.write_str("no file was checked, or the proof is of another one"),
             Self::Closed => f.write_str("an earlier operation failed or was dropped: begin again"),
         }

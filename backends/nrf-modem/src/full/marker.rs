@@ -18,11 +18,14 @@ pub(super) struct Marker {
     pub(super) count: u32,
     /// The file's length.
     pub(super) size: u32,
-    /// How often it was programmed to the end.
+    /// How often it was programmed to the end; before the first time, how often that failed before the modem was touched.
     pub(super) rounds: u32,
     /// SHA-256 of the file.
     pub(super) digest: Digest,
 }
+
+/// How often a file is programmed to the end before it is given up, and how often that may fail before it begins.
+pub(super) const MOST_ROUNDS: u32 = 3;
 
 /// What a staging region says of its file and of the modem.
 // Their numbers differ in half of their bits, or in all.
@@ -39,7 +42,7 @@ pub enum FullState {
     Programming = 0xf00f_3cc3,
     /// It was replaced. The file is kept, should the modem fail to start.
     Done = 0x0ff0_c33c,
-    /// The modem did not want the file, and is as it was.
+    /// The modem did not want the file, or it could not be programmed three times over; the modem is as it was.
     Refused = 0xf00f_c33c,
     /// It was replaced, and reads back as something else.
     Mismatch = 0xa55a_9669,
@@ -53,9 +56,21 @@ impl Marker {
 
     /// Becomes the next one, about the same file.
     pub(super) fn advance(&mut self, stage: FullState) {
+        if self.stage == FullState::Verified {
+            self.rounds = 0;
+        }
         self.stage = stage;
         self.count = self.count.wrapping_add(1);
         self.rounds = self.rounds.saturating_add(matches!(stage, FullState::Done | FullState::Mismatch).into());
+    }
+
+    /// The same after a try that failed before the modem was touched: a file is not tried for ever.
+    pub(super) fn tried(&mut self) {
+        self.count = self.count.wrapping_add(1);
+        self.rounds = self.rounds.saturating_add(1);
+        if self.stage == FullState::Verified && self.rounds >= MOST_ROUNDS {
+            self.stage = FullState::Refused;
+        }
     }
 
     /// Whether these bytes, or the first of them, are its stored form.

@@ -125,8 +125,16 @@ fn piece<F: NorFlash>(at: u32, to: u32, room: usize) -> (u32, usize, core::ops::
     let from = align_down(at, unit);
     let end = align_up(to, unit).min(from.saturating_add(align_down(room as u32, unit)));
     let skipped = at.saturating_sub(from);
-    (from, end.saturating_sub(from) as usize, skipped as usize..to.min(end).saturating_sub(from) as usize)
+    let mut count = to.min(end).saturating_sub(at);
+    // A piece ends within a word only where all ends.
+    if end < to && count >= WORD {
+        count = align_down(count, WORD);
+    }
+    (from, end.saturating_sub(from) as usize, skipped as usize..skipped.saturating_add(count) as usize)
 }
+
+/// What the modem's flash is programmed by: a segment begins with one, and so do all of its pieces.
+const WORD: u32 = 4;
 
 impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Plan for Steps<'_, '_, F, E, H, V, N> {
     fn next(&mut self) -> Option<Op<'_>> {

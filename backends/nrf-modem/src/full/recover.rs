@@ -4,7 +4,7 @@ use dfu_target::flash::RegionError;
 use dfu_target::{Digest, Sha256};
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::marker::{FullState as Marked, Marker};
+use super::marker::{FullState as Marked, MOST_ROUNDS, Marker};
 use super::plan::{Goal, Step};
 use super::{FullError, FullPolicy, ModemFull, Phase};
 use crate::port::{Bootloader, Errno, Fault, Range};
@@ -17,7 +17,7 @@ pub enum Start {
     NotTried,
     /// It started.
     Worked,
-    /// It did not start.
+    /// It did not start, though the voltage was not too low: then nothing is wrong with it, and nothing to be done.
     Failed,
 }
 
@@ -26,15 +26,14 @@ pub enum Start {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "after `Programmed` the chip has to be reset"]
 pub enum Recovered {
-    /// Nothing is to be done.
+    /// Nothing is to be done: start the modem, if it was not tried yet.
     Nothing,
     /// The modem was programmed. Reset the chip: its shared memory and the modem begin anew.
     Programmed,
     /// The modem does not start, and nothing is staged that could help. The application goes on without it, and may
     /// get a file over another link.
     NoRemedy,
-    /// What is staged was programmed three times, and the modem does not start or does not read as expected. Stage
-    /// another file.
+    /// The modem does not start, and what is staged was programmed three times. Stage another file.
     GaveUp,
 }
 
@@ -59,7 +58,8 @@ impl<'p> Program<'p> {
 
     /// Compares what the modem's flash holds afterwards: the ranges and the digest "of all ranges in ascending order"
     /// of `firmware.update.image.digest.txt`, without the ranges at 0x0100_0000 and above. They are over the decrypted
-    /// content, so nothing in the file itself can stand for them.
+    /// content, so nothing in the file itself can stand for them. No ranges: nothing is compared; more than
+    /// [`MOST_RANGES`](port::MOST_RANGES): [`FullError::Ranges`].
     pub const fn expect(self, ranges: &'p [Range], digest: Digest) -> Self {
         Self { expected: Some((ranges, digest)), ..self }
     }
@@ -70,9 +70,6 @@ impl Default for Program<'_> {
         Self::new()
     }
 }
-
-/// How often a file is programmed to the end before it is given up.
-pub(super) const MOST_ROUNDS: u32 = 3;
 
 impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, N, V> {
     /// Programs the modem from what is staged, if that is to be done: after an [`apply`](dfu_target::DfuTarget::apply),
@@ -88,10 +85,11 @@ impl<F: NorFlash, H: Sha256, const N: usize, V: FullPolicy> ModemFull<'_, F, H, 
     /// ```
     ///
     /// A cut, a dropped future or an error before "programming" leaves the modem as it was and the update to be tried
-    /// again; after it, the next call programs all of it again. An error that comes back at each boot is for the
-    /// application to end: by [`abort`](dfu_target::DfuTarget::abort), or amid programming by
-    /// [`discard`](Self::discard). The modem is back in its normal mode, or was shut down,
-    /// when this returns.
+    /// again: start the modem all the same. The third such error, too low a voltage and those of the flash not counted,
+    /// makes the file [`FullState::Refused`](super::FullState::Refused), so that it keeps no modem off for ever. After
+    /// "programming" the next call programs all of it again; an error that comes back at each boot is for the
+    /// application to end then, by [`discard`](Self::discard). A digest that the modem does not tell counts as a wrong
+    /// one. The modem is back in its normal mode, or was shut down, when this returns.
     pub async fn recover<B: Bootloader>(
         &mut self,
         modem: &mut B,
@@ -140,8 +138,8 @@ impl Job<'_> {
             Marked::Mismatch if again => return None,
             Marked::Done if again && self.start == Start::Failed => return None,
             Marked::None | Marked::Refused if self.start == Start::Failed => Recovered::NoRemedy,
-            Marked::Done if self.start == Start::Failed => Recovered::GaveUp,
-            Marked::Mismatch if self.start != Start::Worked => Recovered::GaveUp,
+            // Unless it was tried, it may be as good as any.
+            Marked::Done | Marked::Mismatch if self.start == Start::Failed => Recovered::GaveUp,
             _ => Recovered::Nothing,
         })
     }
@@ -189,17 +187,28 @@ impl Job<'_> {
     /// The last segment is there. The marker that says how that went.
     pub(super) fn finished(&mut self) -> Result<Marked, Fault> {
         self.modem.update()?;
-        if let Some((ranges, expected)) = self.program.expected
-            && self.modem.digest(ranges)? != expected
-        {
-            return Ok(Marked::Mismatch);
-        }
-        Ok(Marked::Done)
+        let compared = self.program.expected.filter(|(ranges, _)| !ranges.is_empty());
+        let Some((ranges, expected)) = compared else { return Ok(Marked::Done) };
+        Ok(match self.modem.digest(ranges) {
+            Ok(digest) if digest == expected => Marked::Done,
+            Ok(_) => Marked::Mismatch,
+            Err(fault) if fault.is_low_voltage() => return Err(fault),
+            Err(fault) => {
+                self.refusal = Some(fault);
+                Marked::Mismatch
+            }
+        })
+    }
+
+    /// How many ranges of the modem's flash are compared afterwards.
+    pub(super) fn ranges(&self) -> usize {
+        self.program.expected.map_or(0, |(ranges, _)| ranges.len())
     }
 
     /// A marker is written: whether segments follow.
     pub(super) fn marked<E>(&mut self, marker: Marked) -> Result<bool, FullError<E>> {
         match (self.refusal, marker) {
+            (Some(fault), Marked::Mismatch) => Err(FullError::Modem(fault)),
             (Some(fault), _) => Err(FullError::Refused(fault)),
             (None, Marked::Mismatch) => Err(FullError::Mismatch),
             (None, marker) => {

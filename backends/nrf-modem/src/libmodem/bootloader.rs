@@ -9,7 +9,7 @@ use nrf_modem::{ffi, nrfxlib_sys as sys};
 use super::entry::{self, Steps};
 use super::memory::{self, OutOfReach, SIZE};
 use super::words;
-use crate::port::{Bootloader, Errno, Fault, Range, Uuid};
+use crate::port::{Bootloader, Errno, Fault, MOST_RANGES, Range, Uuid};
 
 const _: () = assert!(SIZE == sys::NRF_MODEM_SHMEM_BOOTLOADER_SIZE, "the library shares another amount of memory");
 const _: () = assert!(offset_of!(SharedMemory, area).is_multiple_of(4) && align_of::<SharedMemory>() >= 4);
@@ -50,7 +50,7 @@ impl Default for SharedMemory {
 /// until the chip was reset.
 ///
 /// [`verify`](Bootloader::verify) and [`digest`](Bootloader::digest) refuse nothing at all, and `digest` more than
-/// [`MAX_RANGES`](Self::MAX_RANGES), with [`Errno::Inval`].
+/// [`MOST_RANGES`], with [`Errno::Inval`].
 #[derive(Debug)]
 pub struct BootloaderMode {
     /// The library may go on reading them, so they stay.
@@ -60,9 +60,6 @@ pub struct BootloaderMode {
 }
 
 impl BootloaderMode {
-    /// How many ranges one digest can have.
-    pub const MAX_RANGES: usize = 32;
-
     /// With memory of the program's, which is the modem's from here on. Nothing is started yet.
     pub fn new(memory: &'static mut SharedMemory) -> Result<Self, OutOfReach> {
         // 32 bits, as all addresses here.
@@ -129,7 +126,7 @@ impl Bootloader for BootloaderMode {
     }
 
     fn digest(&mut self, ranges: &[Range]) -> Result<Digest, Fault> {
-        let mut segments = [sys::nrf_modem_bootloader_fw_segment { start_addr: 0, end_addr: 0 }; Self::MAX_RANGES];
+        let mut segments = [sys::nrf_modem_bootloader_fw_segment { start_addr: 0, end_addr: 0 }; MOST_RANGES];
         if ranges.is_empty() || ranges.len() > segments.len() {
             return Err(Fault::Errno(Errno::Inval));
         }

@@ -7,6 +7,7 @@ use embedded_storage_async::nor_flash::NorFlash;
 use super::{Core, Goal, LEAST_PIECE, Marked, Step, Steps, piece};
 use crate::Wrapper;
 use crate::full::{FullError, FullPolicy, Phase, Recovered};
+use crate::port::MOST_RANGES;
 
 impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, E, H, V, N> {
     /// The markers were looked at.
@@ -32,6 +33,9 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
                 if job.pieces.len() < LEAST_PIECE.max(F::READ_SIZE.saturating_mul(2)) {
                     return self.fail(FullError::Buffer);
                 }
+                if job.ranges() > MOST_RANGES {
+                    return self.fail(FullError::Ranges);
+                }
                 self.to = found.size;
                 self.begin_hash(0)
             }
@@ -49,6 +53,9 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
     /// Both copies of the marker are written.
     pub(super) fn marked(&mut self) -> Option<Step> {
         let Goal::Recover(job) = &mut self.goal else { return Some(Step::Done) };
+        if self.core.result.is_err() {
+            return None;
+        }
         self.copies = 0;
         match job.marked(self.core.found.stage) {
             Ok(true) => Some(Step::Segment),
@@ -74,15 +81,15 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
                 self.at = len;
                 told
             }
-            Err(error) => return self.fail(FullError::Wrapper(error)),
+            Err(error) => return self.in_vain(FullError::Wrapper(error)),
         };
         if told != self.to {
-            return self.fail(FullError::WrongSize { told, offered: self.to });
+            return self.in_vain(FullError::WrongSize { told, offered: self.to });
         }
         match &mut self.goal {
             Goal::Recover(job) => match job.begin() {
                 Ok(()) => Some(Step::Segment),
-                Err(fault) => self.fail(FullError::Modem(fault)),
+                Err(fault) => self.in_vain(FullError::Modem(fault)),
             },
             _ => Some(self.begin_hash(self.at)),
         }
@@ -104,7 +111,7 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
         match self.goal {
             // Nothing of the modem is touched unless this is what was verified.
             Goal::Recover(_) if digest == self.core.found.digest => Some(Step::Wrapper),
-            Goal::Recover(_) => self.fail(FullError::Damaged),
+            Goal::Recover(_) => self.in_vain(FullError::Damaged),
             _ if self.whole => {
                 self.core.digest = digest;
                 Some(Step::Done)
@@ -137,8 +144,21 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
                 }
                 Some(Step::Mark)
             }
-            Err(fault) => self.fail(FullError::Modem(fault)),
+            Err(fault) => self.in_vain(FullError::Modem(fault)),
         }
+    }
+
+    /// It cannot go on. Where the modem was not touched yet, the marker counts that.
+    fn in_vain(&mut self, error: FullError<E>) -> Option<Step> {
+        let found = &mut self.core.found;
+        let is_whole = matches!(&self.goal, Goal::Recover(job) if !job.is_marked) && found.stage != Marked::Programming;
+        let counts = is_whole && !matches!(error, FullError::Modem(fault) if fault.is_low_voltage());
+        self.core.result = Err(error);
+        if !counts {
+            return None;
+        }
+        found.tried();
+        Some(Step::Mark)
     }
 
     /// What was read is hashed, or given to the modem.
@@ -149,7 +169,7 @@ impl<F: NorFlash, E, H: Sha256, V: FullPolicy, const N: usize> Steps<'_, '_, F, 
         let (phase, size, next) = match &mut self.goal {
             Goal::Recover(job) if self.step == Step::Given => {
                 if let Err(fault) = job.give(bytes) {
-                    return self.fail(FullError::Modem(fault));
+                    return self.in_vain(FullError::Modem(fault));
                 }
                 (if job.nth == 0 { Phase::Loader } else { Phase::Programming }, found.size, Step::Give)
             }
