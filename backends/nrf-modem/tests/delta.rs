@@ -249,11 +249,32 @@ fn r22_the_firmware_of_before_comes_back_on_request_until_the_update_is_settled(
     assert_eq!(modem.running(), uuid(2));
     let _ = target().rollback().unwrap();
     assert_eq!((restart(&modem, &mut store, false), modem.running()), (Settled::NotUpdated, FakeModem::FIRST));
+    // Where the modem tells of it, that is an update like any other: what runs tells which.
+    let mut target = target();
+    let told = modem.last_result().map(Outcome::from_raw);
+    assert_eq!(block_on(target.settle(&mut store, told)), Ok(Settled::RolledBack));
+    assert_eq!((modem.stored(), is_over(&store)), (Offset::At(0), true));
+    drop(target);
+    let target = || ModemDelta::new(modem.clone(), modem.delay(), SoftSha256::default());
 
     let mut store = RamStore::new();
     feed(&modem, SoftSha256::default(), &mut store, &file, None).unwrap();
     assert_eq!(restart(&modem, &mut store, false), Settled::Updated);
     assert_eq!(target().rollback(), Err(DeltaError::Modem(Fault::Code(Code::NotAllowed))));
+}
+
+#[test]
+fn r21_what_was_told_of_an_update_before_takes_none_away_that_is_to_come() {
+    let (modem, mut store) = (modem(), RamStore::new());
+    feed(&modem, SoftSha256::default(), &mut store, &file(2), None).unwrap();
+    assert_eq!(restart(&modem, &mut store, true), Settled::Updated);
+    let next = DeltaFile::new(uuid(2), uuid(3)).payload(20_000).build();
+    feed(&modem, SoftSha256::default(), &mut store, &next, None).unwrap();
+    let mut target = ModemDelta::new(modem.clone(), modem.delay(), SoftSha256::default());
+    let told = modem.last_result().map(Outcome::from_raw);
+    assert_eq!((told, block_on(target.settle(&mut store, told))), (Some(Outcome::Updated), Ok(Settled::Waiting)));
+    drop(target);
+    assert_eq!((restart(&modem, &mut store, true), modem.running()), (Settled::Updated, uuid(3)));
 }
 
 #[test]

@@ -34,7 +34,9 @@ where
         // It is installed at the next start, with the supply in order.
         (Settled::Waiting, _) => Ok(Next::Reset),
         // The same delta would be refused again; nor can a modem that is dead take one.
-        (Settled::Updated | Settled::Refused(_) | Settled::Dead(_), _) | (_, None) => Ok(Next::Nothing),
+        (Settled::Updated | Settled::RolledBack | Settled::Refused(_) | Settled::Dead(_), _) | (_, None) => {
+            Ok(Next::Nothing)
+        }
         (_, Some(job)) => {
             let _ = update(target, store, &job, means, tell).await.map_err(Error::Update)?;
             Ok(Next::Reset)

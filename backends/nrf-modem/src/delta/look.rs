@@ -6,6 +6,7 @@ use dfu_target::image::modem::is_delta;
 use dfu_target::{Image, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
+use super::stream::is_spoiled;
 use super::{Area, DeltaError, DeltaPolicy, ModemDelta, Stage, hash};
 use crate::port::{self, Code, Delta, Fault, Offset};
 
@@ -24,9 +25,11 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         let base = self.modem.port().uuid()?;
         // The identity that was told is not of this firmware: none, or one of before the modem was restarted. What
         // would be recorded under it could be taken for an update that went well.
-        let told = mem::replace(&mut self.base, Ok(hash(&base)))?;
-        if Ok(told) != self.base {
-            return Err(DeltaError::Closed);
+        match mem::replace(&mut self.base, Ok(hash(&base))) {
+            told if told == self.base => {}
+            // It erased then.
+            Ok(_) | Err(Fault::Code(Code::ErasePending)) => return Err(DeltaError::Closed),
+            Err(fault) => return Err(fault.into()),
         }
         if !self.policy.accepts(&base, image) {
             return Err(DeltaError::Policy);
@@ -38,11 +41,11 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         let offset = match self.modem.port().offset() {
             Ok(offset) => Some(offset),
             Err(Fault::Code(Code::ErasePending)) => None,
+            Err(fault) if is_spoiled(fault) => Some(Offset::Dirty),
             Err(fault) => return Err(fault.into()),
         };
         self.size = size;
         self.is_size_known = image.size.is_some();
-        self.waited_ms = 0;
         self.begin_at(0, 0, &[0; 32]);
         self.stage = Stage::Open;
         self.area = match offset {

@@ -4,9 +4,9 @@ use dfu_target::progress::{ProgressStore, State};
 use dfu_target::{DfuTarget, ImageKind, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
-use super::{DeltaError, DeltaPolicy, ModemDelta, hash};
+use super::{DeltaError, DeltaPolicy, ModemDelta, POLL_MS, hash};
 use crate::outcome::{Outcome, Runs};
-use crate::port;
+use crate::port::{self, Code, Fault};
 
 /// What became of the last delta update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,19 @@ pub enum Settled {
     Nothing,
     /// The new firmware runs, and the modem's area is erased: it will not go back by itself.
     Updated,
-    /// The modem refused it and runs the firmware of before; its area is erased. The same delta will be refused again.
+    /// The modem refused it and runs the firmware of before; its area is erased. It will refuse the same delta again,
+    /// unless its flash had spoiled it, which
+    /// [`Request::attempts`](dfu_target::Request::attempts) leaves room for.
     Refused(Outcome),
     /// It was put off, or the modem was not restarted yet. Restart the modem, with the supply in order.
     Waiting,
     /// The modem was restarted and runs the firmware of before; why was not told. Restart it once more, with the supply
-    /// in order, or give the update up: begin it, `into_session`, `abort`.
+    /// in order, or give the update up: begin it, and `abort` the session that
+    /// [`Staged::into_session`](dfu_target::session::Staged::into_session) gives.
     NotUpdated,
+    /// The modem went back and runs the firmware of before, as [`rollback`](ModemDelta::rollback) asks for; its area is
+    /// erased.
+    RolledBack,
     /// The modem will not start any more: it needs a full update.
     Dead(Outcome),
 }
@@ -43,14 +49,29 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         store: &mut S,
         outcome: Option<Outcome>,
     ) -> Result<Settled, DeltaError> {
-        self.base = self.modem.port().uuid().map(|uuid| hash(&uuid));
+        self.waited_ms = 0;
+        self.base = loop {
+            match self.modem.port().uuid() {
+                // While it erases it may say nothing else.
+                Err(Fault::Code(Code::ErasePending)) => {
+                    self.erasing()?;
+                    self.delay.delay_ms(POLL_MS).await;
+                }
+                told => break told.map(|uuid| hash(&uuid)),
+            }
+        };
         let mut record = store
             .load()
             .await
             .filter(|progress| progress.kind() == ImageKind::ModemDelta && progress.state() == State::Applied);
         let identity = self.identity(ImageKind::ModemDelta, 0);
         let changed = record.as_ref().is_some_and(|record| record.identity() != identity);
+        let same = record.is_some() && self.base.is_ok() && !changed;
         let settled = match (outcome, outcome.map_or(Runs::Unknown, Outcome::runs)) {
+            // Of an update before this one, which has yet to come.
+            (_, Runs::New) if same && self.modem.port().is_scheduled() => Settled::Waiting,
+            // A rollback is an update, too.
+            (_, Runs::New) if same => Settled::RolledBack,
             (_, Runs::New) => Settled::Updated,
             (Some(outcome), Runs::Nothing) => Settled::Dead(outcome),
             (Some(Outcome::VoltageLow), _) => Settled::Waiting,
@@ -62,7 +83,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             _ if self.modem.port().is_scheduled() => Settled::Waiting,
             _ => Settled::NotUpdated,
         };
-        let ends = matches!(settled, Settled::Updated | Settled::Refused(_));
+        let ends = matches!(settled, Settled::Updated | Settled::RolledBack | Settled::Refused(_));
         if ends {
             self.abort().await?;
         }

@@ -7,7 +7,7 @@ use dfu_target::{Digest, Sha256};
 use embedded_hal_async::delay::DelayNs;
 
 use super::{Area, DeltaError, DeltaPolicy, ModemDelta, POLL_MS, Stage};
-use crate::port::{self, Delta, Offset};
+use crate::port::{self, Code, Delta, Fault, Offset};
 
 impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, V> {
     /// Does the next piece of a call's work: how many milliseconds to wait before the one after it, if there is one.
@@ -18,7 +18,19 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         is_first: bool,
     ) -> Result<Option<u32>, DeltaError> {
         match call {
-            Call::Init(image, offset) => **offset = self.look(image, **offset)?,
+            Call::Init(image, offset) => {
+                if is_first {
+                    self.waited_ms = 0;
+                }
+                match self.look(image, **offset) {
+                    Ok(wanted) => **offset = wanted,
+                    // While it erases it may say nothing else.
+                    Err(DeltaError::Modem(Fault::Code(Code::ErasePending))) => {
+                        return self.erasing().map(|()| Some(POLL_MS));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             Call::Write(bytes, written) => {
                 if is_first {
                     let size = self.received.saturating_add(bytes.len() as u32);

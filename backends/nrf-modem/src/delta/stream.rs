@@ -31,8 +31,15 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             }
             // What was stored may still be told for a while.
             Ok(_) | Err(Fault::Code(Code::ErasePending)) => {}
+            Err(fault) if is_spoiled(fault) => {}
             Err(fault) => return Err(fault.into()),
         }
+        self.erasing().map(|()| true)
+    }
+
+    /// It is erasing: asks the caller whether to wait for it still.
+    #[inline(never)] // Three places ask.
+    pub(super) fn erasing(&mut self) -> Result<(), DeltaError> {
         if self.policy.erasing(self.waited_ms) == ControlFlow::Break(()) {
             return Err(DeltaError::Cancelled);
         }
@@ -40,7 +47,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
             return Err(DeltaError::EraseTimeout { waited_ms: self.waited_ms });
         }
         self.waited_ms = self.waited_ms.saturating_add(POLL_MS);
-        Ok(true)
+        Ok(())
     }
 
     /// Takes the next bytes of an open stream, as many as one call of the modem may have. `None`: it wants the image
@@ -65,7 +72,7 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
                 {
                     return Err(fault.into());
                 }
-                Err(fault @ Fault::Code(Code::AreaNotBlank | Code::InvalidFileOffset)) => {
+                Err(fault) if is_spoiled(fault) => {
                     self.is_soiled = true;
                     if self.restarts >= MOST_RESTARTS {
                         self.restarts = 0;
@@ -106,4 +113,19 @@ impl<P: port::Delta, D: DelayNs, H: Sha256, V: DeltaPolicy> ModemDelta<P, D, H, 
         self.modem.done();
         self.stage = Stage::Closed;
     }
+}
+
+/// Whether the modem says that what it holds cannot be gone on with.
+#[inline(never)]
+pub(super) const fn is_spoiled(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Code(
+            Code::AreaNotBlank
+                | Code::InvalidFileOffset
+                | Code::ProgressLogInvalid
+                | Code::InvalidResume
+                | Code::InterruptedWrite
+        )
+    )
 }

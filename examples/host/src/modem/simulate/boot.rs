@@ -113,6 +113,7 @@ async fn settle(device: &Device<'_>, log: &mut ProgressLog<'_, Flash>, booted: &
     let text = match settled {
         Settled::Nothing => return Ok(()),
         Settled::Updated => "the new firmware runs; the modem's area is erased".to_owned(),
+        Settled::RolledBack => "the modem went back to the firmware of before; its area is erased".to_owned(),
         Settled::NotUpdated => "the firmware of before runs, and why was not told".to_owned(),
         Settled::Refused(told) | Settled::Dead(told) => {
             booted.failure = Some(told.to_string());
