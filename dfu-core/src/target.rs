@@ -54,8 +54,17 @@ pub trait DfuTarget: ErrorType {
     ///
     /// Changes nothing that is stored: it refuses all that the head shows to be wrong, and what must be erased
     /// is erased by the first `prepare` or `write`. Legal to repeat at any time. `resume` is an offset that
-    /// [`Written::Committed`] reported for this very image, or its size when all of it is there: then the
-    /// target is ready for [`digest`](Self::digest), unless it asks for bytes again.
+    /// [`Written::Committed`] reported for this very image, or its size where all of it was read back by
+    /// [`digest`](Self::digest).
+    ///
+    /// An image that is all there is taken up as complete, also after a reset: where `resume` is the size, the
+    /// answer is the size, and the target is ready for `digest`
+    /// ([`FlashWriter::start_complete`](crate::flash::FlashWriter::start_complete)). Less is the answer only where
+    /// bytes of it were lost: to a mark that was torn and shares its erase unit with the image's end, for one.
+    ///
+    /// While an image that was applied waits for its reset, only that one is taken, as complete. All else is refused
+    /// with [`ErrorKind::Pending`], the same image from an earlier offset too, and what waits stays as it is, until
+    /// [`abort`](Self::abort).
     async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, Self::Error>;
 
     /// Takes the next bytes, all of them or none that count, and says how far the image is safe from a power
@@ -91,6 +100,11 @@ pub trait DfuTarget: ErrorType {
 
     /// Asks for the image that [`digest`](Self::digest) saw to be run. The mark that commits it is written
     /// last and read back. Legal to repeat: a mark that is there is left as it is.
+    ///
+    /// Without a `digest` since the last `init` it is refused with [`ErrorKind::Order`], also where the mark is there
+    /// from before a reset; so is a proof of another image. Refusing changes nothing that is stored. After it another
+    /// image is [`Pending`](ErrorKind::Pending) for [`init`](Self::init). [`ErrorKind::Rewind`]: a mark that was torn
+    /// took the image's end with it, which `init` asks for again.
     async fn apply(&mut self, proof: Proof) -> Result<Applied, Self::Error>;
 
     /// Drops what is stored and withdraws a request to run it; `init` works afterwards without a reset.

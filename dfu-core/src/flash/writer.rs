@@ -33,10 +33,18 @@ impl<F: NorFlash, const N: usize> FlashWriter<F, N> {
         Self { flash, writer }
     }
 
-    /// Goes on at `offset`, or rather at the start of its erase unit, which is returned.
+    /// Goes on at `offset`, or rather at the start of its erase unit, which is returned. Where nothing is left to
+    /// write, see [`start_complete`](Self::start_complete).
     pub fn start_at(&mut self, offset: u32) -> u32 {
         let end = capacity(&self.flash);
         self.writer.start_at::<F>(offset.min(end), end)
+    }
+
+    /// Takes up a stream of `len` bytes that is all there, as after a [`flush`](Self::flush): nothing is written or
+    /// erased before the next start. What [`DfuTarget::init`](crate::DfuTarget::init) is for where `resume` is the
+    /// image's size.
+    pub fn start_complete(&mut self, len: u32) {
+        self.writer.start_complete(len.min(capacity(&self.flash)));
     }
 
     /// Erases the unit ahead, if it is needed for the bytes up to `until`; `true`: more of them are left.

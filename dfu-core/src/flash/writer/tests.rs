@@ -160,6 +160,28 @@ fn a_start_goes_back_to_the_erase_unit_which_is_erased_again() {
 }
 
 #[test]
+fn a_stream_that_is_all_there_is_taken_up_without_an_operation() {
+    let mut writer = FlashWriter::<_, 16>::new(Ram::<4, 64>::new(4));
+    block_on(writer.write(&SOURCE.0[..202])).unwrap();
+    block_on(writer.flush()).unwrap();
+    let mut writer = FlashWriter::<_, 16>::new(core::mem::replace(writer.flash(), Ram::new(1)));
+    writer.flash().done();
+    writer.start_complete(202);
+    assert_eq!((writer.durable(), block_on(writer.flush()), block_on(writer.prepare(256))), (202, Ok(()), Ok(false)));
+    assert_eq!(block_on(writer.write(&[0])), Err(WriterError::Closed));
+    assert_eq!(writer.flash().done(), []);
+    assert!(writer.flash().bytes.starts_with(&SOURCE.0[..202]));
+    // What waits in RAM is of no stream any more.
+    writer.start_at(0);
+    block_on(writer.write(&[1, 2, 3])).unwrap();
+    writer.flash().done();
+    writer.start_complete(u32::MAX);
+    assert_eq!((writer.durable(), block_on(writer.flush())), (256, Ok(())), "no further than there is flash");
+    assert_eq!(writer.flash().done(), []);
+    assert_eq!(writer.start_at(202), 192, "and it can be started again");
+}
+
+#[test]
 fn a_stream_that_ended_or_failed_takes_no_bytes() {
     let mut writer = FlashWriter::<_, 16>::new(Ram::<4, 64>::new(4));
     block_on(writer.flush()).unwrap();
