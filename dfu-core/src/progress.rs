@@ -96,7 +96,7 @@ pub enum StoreCall<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The flash below failed.
+    /// The flash below failed. Out of bounds: the store's region is too small, or ends beyond the flash.
     Flash(NorFlashErrorKind),
     /// The flash took the record and reads back something else.
     Mismatch,
@@ -107,6 +107,9 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Flash(NorFlashErrorKind::OutOfBounds) => {
+                f.write_str("the region for progress is too small, or ends beyond the flash")
+            }
             Self::Flash(kind) => write!(f, "flash error while storing progress: {kind}"),
             Self::Mismatch => f.write_str("the progress record reads back differently"),
             Self::Other => f.write_str("the progress store failed"),
@@ -228,7 +231,7 @@ mod tests {
     fn a_store_s_error_says_what_happened() {
         let flash = StoreError::Flash(NorFlashErrorKind::OutOfBounds);
         let texts = [flash, StoreError::Mismatch, StoreError::Other].map(|error| error.to_string());
-        for (text, word) in texts.iter().zip(["bounds", "differently", "failed"]) {
+        for (text, word) in texts.iter().zip(["too small", "differently", "failed"]) {
             assert!(text.contains(word), "{text}");
         }
     }

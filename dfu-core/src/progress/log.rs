@@ -59,7 +59,9 @@ impl Cursor {
 }
 
 impl<'a, F: NorFlash, const N: usize> ProgressLog<'a, F, N> {
-    /// A log in the first two erase units of `region`. A smaller one fails at the first save.
+    /// A log in the first two erase units of `region`. In a smaller one every save fails, the first one too, with
+    /// [`StoreError::Flash`] of [`OutOfBounds`](embedded_storage_async::nor_flash::NorFlashErrorKind::OutOfBounds), which
+    /// reads as that.
     pub const fn new(region: Region<'a, F>) -> Self {
         const {
             assert!(N >= FULL, "the buffer of a progress log holds a full record: 164 bytes or more");

@@ -1,3 +1,5 @@
+use std::string::ToString;
+
 use embedded_storage_async::nor_flash::{NorFlashErrorKind, ReadNorFlash};
 
 use super::*;
@@ -212,4 +214,17 @@ fn the_region_is_given_back() {
     let [region] = shared.split(&Layout::checked([(0, 512)]).unwrap());
     let region = ProgressLog::<_, 164>::new(region).release();
     assert_eq!((region.start(), region.capacity()), (0, 512));
+}
+
+#[test]
+fn a_region_that_is_too_small_is_named() {
+    let mut shared = Shared::new(Ram::<4, 256>::new(4));
+    let [region] = shared.split(&Layout::checked([(256, 256)]).unwrap());
+    let mut log = ProgressLog::<_>::new(region);
+    assert_eq!(block_on(log.load()), None);
+    for _ in 0..2 {
+        let error = block_on(log.save(&progress(1))).unwrap_err();
+        assert_eq!(error, StoreError::Flash(NorFlashErrorKind::OutOfBounds));
+        assert_eq!(error.to_string(), "the region for progress is too small, or ends beyond the flash");
+    }
 }
