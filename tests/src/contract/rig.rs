@@ -14,6 +14,9 @@ use crate::flash::{Chip, Cut};
 use crate::image::ImageBuilder;
 
 /// A place for an image, the target that writes there, and what the test does behind the target's back.
+///
+/// [`FlashRig`] is one for MCUboot images. For a target that takes anything else, a rig of one's own is 40 lines over a
+/// [`SimFlash`](crate::flash::SimFlash): the [README](crate#a-target-of-ones-own) has one.
 pub trait Rig {
     /// The target under test.
     type Target: DfuTarget;
@@ -32,15 +35,18 @@ pub trait Rig {
     fn stored(&self) -> Vec<u8>;
     /// Whether the image is asked to run, by the place's own rules.
     fn is_applied(&self) -> bool;
-    /// How many operations have changed what is stored.
+    /// How many operations have changed what is stored; reads are none. On a simulated flash its
+    /// [`points`](crate::flash::SimFlash::points). The suite compares two of them: where a target is to refuse, or to
+    /// find all done, they are the same.
     fn operations(&self) -> u64;
-    /// As it was delivered: something old lies there.
+    /// As it was delivered: something old lies there. On a simulated flash, a
+    /// [`rollback`](crate::flash::SimFlash::rollback) to the checkpoint behind it.
     fn restore(&self);
-    /// Power fails after so many operations.
+    /// Power fails after so many operations that change something.
     fn cut_after(&self, operations: u64, cut: Cut);
     /// The power is back.
     fn power_on(&self);
-    /// Makes each operation wait once.
+    /// Makes each operation wait once, so that a future can be dropped there.
     fn set_yields(&self, on: bool);
 }
 
