@@ -35,6 +35,14 @@ impl Problem {
         Self::Refused(anyhow::anyhow!("{reason}"))
     }
 
+    /// The same, with the name of what was refused before it.
+    pub(crate) fn of(self, what: String) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(error.context(what)),
+            usage @ Self::Usage(_) => usage,
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> ExitCode {
         match self {

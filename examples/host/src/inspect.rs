@@ -65,7 +65,8 @@ impl Inspect {
     }
 }
 
-fn name(path: &Path) -> String {
+/// A file's name for people, without its folders.
+pub(crate) fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -104,8 +104,8 @@ fn the_largest_image_is_taken_and_one_byte_more_is_not() {
         let max = slots.state()["max_image"].as_u64().unwrap() as usize;
         let before = slots.bytes();
         let run = slots.stage(&image(2, mode).total_size(max + 1).build(), &[]);
-        let reason = format!("error: the image needs {} bytes, and this slot takes images of up to {max}\n", max + 1);
-        assert_eq!((run.code, run.err), (1, reason), "{mode}");
+        let reason = format!("the image needs {} bytes, and this slot takes images of up to {max}", max + 1);
+        assert_eq!((run.code, run.err), (1, slots.refused(&reason)), "{mode}");
         assert_eq!(slots.bytes(), before, "{mode}");
         assert!(fs::metadata(&slots.secondary).is_err() || mode.ends_with("revert"), "{mode}: a file was made");
         let run = slots.stage(&image(2, mode).total_size(max).build(), &[]);
@@ -181,8 +181,8 @@ fn an_image_for_one_address_belongs_there() {
     let slots = Slots::with("address", "xip", &[&options[..], &places].concat());
     slots.install(&image(1, "xip").flags(0x100).load_addr(0x0800_0000).build());
     let run = slots.stage(&image(2, "xip").flags(0x100).load_addr(0x0800_0000).build(), &[]);
-    let reason = "error: the image runs at 0x8000000 only, and the slot is at 0x8010000\n";
-    assert_eq!((run.code, run.err.as_str()), (1, reason));
+    let reason = "the image runs at 0x8000000 only, and the slot is at 0x8010000";
+    assert_eq!((run.code, run.err), (1, slots.refused(reason)));
     let run = slots.stage(&image(2, "xip").flags(0x100).load_addr(0x0801_0000).build(), &["--json"]);
     assert_eq!((run.code, &run.facts()["slot"]), (0, &json!("secondary")), "{}", run.err);
 }
@@ -235,7 +235,7 @@ fn what_the_rules_ask_for_is_asked() {
             Ok(()) => assert_eq!((run.code, run.err.as_str()), (0, ""), "{options:?}"),
             Err(reason) => {
                 assert_eq!((run.code, run.err.lines().count()), (1, 1), "{options:?}: {}", run.err);
-                assert!(run.err.starts_with(&format!("error: {reason}")), "{options:?}: {}", run.err);
+                assert!(run.err.starts_with(slots.refused(reason).trim_end()), "{options:?}: {}", run.err);
                 assert_ne!(slots.state()["state"], "pending-test", "{options:?}");
             }
         }
@@ -263,15 +263,17 @@ fn signatures_of_every_kind_are_asked_for() {
         *forged.last_mut().unwrap() ^= 1;
         let slots = installed("forged", "move");
         let run = slots.stage(&forged, &["--key", &key, "--hash", hash]);
-        assert_eq!((run.code, run.err.as_str()), (1, "error: the signature is not that of the image\n"), "{name}");
+        assert_eq!((run.code, run.err), (1, slots.refused("the signature is not that of the image")), "{name}");
         assert_eq!(slots.state()["state"], "none");
     }
     let unsigned = fs::read(format!("{FIXTURES}/sig-none.bin")).unwrap();
-    let run = installed("unsigned", "move").stage(&unsigned, &["--key", &key("ed25519")]);
-    assert_eq!((run.code, run.err.as_str()), (1, "error: no signature by a key that the bootloader has\n"));
-    let run = installed("keyless", "move").stage(&unsigned, &["--hash", "pure"]);
-    let reason = "error: the bootloader's hash is not SHA-256, and the target was given no engine for it\n";
-    assert_eq!((run.code, run.err.as_str()), (1, reason));
+    let slots = installed("unsigned", "move");
+    let run = slots.stage(&unsigned, &["--key", &key("ed25519")]);
+    assert_eq!((run.code, run.err), (1, slots.refused("no signature by a key that the bootloader has")));
+    let slots = installed("keyless", "move");
+    let run = slots.stage(&unsigned, &["--hash", "pure"]);
+    let reason = "the bootloader's hash is not SHA-256, and the target was given no engine for it";
+    assert_eq!((run.code, run.err), (1, slots.refused(reason)));
 }
 
 #[test]
@@ -281,8 +283,8 @@ fn another_request_has_to_be_withdrawn_first() {
     let before = slots.bytes();
     for (image, more) in [(image(3, "move").build(), &[][..]), (image(2, "move").build(), &["--permanent"])] {
         let run = slots.stage(&image, more);
-        let reason = "error: an image in the slot waits for the reset: reset, or withdraw it first\n";
-        assert_eq!((run.code, run.err.as_str()), (1, reason));
+        let reason = "an image in the slot waits for the reset: reset, or withdraw it first";
+        assert_eq!((run.code, run.err), (1, slots.refused(reason)));
         assert_eq!(slots.bytes(), before);
     }
     assert_eq!(slots.run("withdraw", &[]).code, 0);
@@ -372,7 +374,7 @@ fn files_are_filled_up_to_the_slot_and_never_cut() {
     let run = slots.stage(&image(2, "move").build(), &[]);
     assert_eq!(run.code, 1);
     assert!(run.err.ends_with("secondary.bin: the file has 32769 bytes, and the slot 32768\n"), "{}", run.err);
-    fs::write(&slots.secondary, b"old").unwrap();
+    fs::write(&slots.secondary, &image(0, "move").build()[..]).unwrap();
     assert_eq!(slots.stage(&image(2, "move").build(), &[]).code, 0);
     let lengths = [&slots.primary, &slots.secondary].map(|path| fs::metadata(path).unwrap().len());
     assert_eq!(lengths, [SIZE as u64; 2]);
@@ -417,8 +419,56 @@ fn what_is_told_is_short_and_readable() {
 #[test]
 fn a_padded_file_is_not_written_over_the_trailer() {
     let padded = fs::read(format!("{FIXTURES}/slot-a8-test.bin")).unwrap();
-    let run = installed("padded", "move").stage(&padded, &[]);
-    let reason = "error: the image needs 32768 bytes, and this slot takes images of up to 27648: \
-                  it was signed with --pad, sign it without\n";
-    assert_eq!((run.code, run.err.as_str()), (1, reason));
+    let slots = installed("padded", "move");
+    let run = slots.stage(&padded, &[]);
+    let reason = "the image needs 32768 bytes, and this slot takes images of up to 27648: \
+                  it was signed with --pad, sign it without";
+    assert_eq!((run.code, run.err), (1, slots.refused(reason)));
+}
+
+#[test]
+fn one_file_is_never_two_areas() {
+    let mut slots = installed("same", "scratch");
+    let before = fs::read(&slots.primary).unwrap();
+    let secondary = slots.secondary.clone();
+    let (folder, name) = slots.primary.rsplit_once('/').unwrap();
+    let detour = format!("{folder}/./{name}");
+    for path in [slots.primary.clone(), detour] {
+        slots.secondary = path;
+        for command in ["state", "confirm", "withdraw"] {
+            assert_eq!(slots.run(command, &[]).code, 2, "{command}");
+        }
+        let run = slots.stage(&image(2, "scratch").build(), &[]);
+        assert_eq!((run.code, run.out.as_str()), (2, ""));
+        assert!(run.err.ends_with("one file cannot be two of the areas\n"), "{}", run.err);
+    }
+    // Also before it is there.
+    slots.secondary = secondary;
+    let run = slots.stage(&image(2, "scratch").build(), &["--scratch", &slots.secondary]);
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert!(fs::metadata(&slots.secondary).is_err());
+    assert_eq!(fs::read(&slots.primary).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_neither_a_slot_nor_an_image_is_left_alone() {
+    for mode in ["move", "offset", "xip"] {
+        let slots = installed("notes", mode);
+        let new = image(2, mode).build();
+        for text in [&b"my notes\n"[..], &[0xff; SIZE - 1]] {
+            fs::write(&slots.secondary, text).unwrap();
+            let run = slots.stage(&new, &[]);
+            let reason = format!("the file has {} bytes, and is neither the slot's 32768 nor an image\n", text.len());
+            assert!(run.code == 1 && run.err.contains(&slots.secondary), "{mode}: {}", run.err);
+            assert!(run.err.ends_with(&reason), "{mode}: {}", run.err);
+            assert_eq!(fs::read(&slots.secondary).unwrap(), text, "{mode}");
+        }
+        // An image is one where the bootloader looks for it, and an empty file is an erased slot.
+        let erased = vec![0xff; start(mode)];
+        for content in [vec![], [&erased[..], &image(1, mode).build()[..]].concat(), vec![0xff; SIZE]] {
+            fs::write(&slots.secondary, content).unwrap();
+            assert_eq!(slots.stage(&new, &[]).code, 0, "{mode}");
+            fs::remove_file(&slots.secondary).unwrap();
+        }
+    }
 }

@@ -41,10 +41,8 @@ fn an_update_is_tried_and_confirmed_or_goes_back() {
         boot(&slots, mode);
         assert_eq!(state(&slots), says("trial", "2.0.0+0"));
         let run = slots.stage(&image(3), &[]);
-        assert_eq!(
-            (run.code, run.err.as_str()),
-            (1, "error: the running image is not confirmed: confirm it before the next update\n")
-        );
+        let reason = "the running image is not confirmed: confirm it before the next update";
+        assert_eq!((run.code, run.err), (1, slots.refused(reason)));
         boot(&slots, mode);
         assert_eq!(state(&slots), says("reverted", "1.0.0+0"));
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use dfu_target::image::mcuboot::Header;
 
 /// A slot's file, and the bytes of the slot.
 #[derive(Clone, Debug)]
@@ -16,7 +17,9 @@ pub(crate) struct SlotFile {
 }
 
 impl SlotFile {
-    pub(crate) fn read(path: &Path, size: u32, erased: u8) -> anyhow::Result<Self> {
+    /// Reads it. What is shorter than the slot has an image at one of `starts`, or it is some other file, which would be
+    /// lost.
+    pub(crate) fn read(path: &Path, size: u32, erased: u8, starts: &[u32]) -> anyhow::Result<Self> {
         let stored = match std::fs::read(path) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -25,6 +28,11 @@ impl SlotFile {
         let mut bytes = stored.clone().unwrap_or_default();
         if bytes.len() > size as usize {
             bail!("{}: the file has {} bytes, and the slot {size}", path.display(), bytes.len());
+        }
+        let is_image = |start: &u32| bytes.get(*start as usize..).is_some_and(|bytes| Header::parse(bytes).is_ok());
+        if !bytes.is_empty() && bytes.len() < size as usize && !starts.iter().any(is_image) {
+            let have = bytes.len();
+            bail!("{}: the file has {have} bytes, and is neither the slot's {size} nor an image", path.display());
         }
         bytes.resize(size as usize, erased);
         Ok(Self { path: path.to_owned(), stored, bytes })
@@ -37,4 +45,15 @@ impl SlotFile {
         }
         std::fs::write(&self.path, now).with_context(|| format!("cannot write {}", self.path.display()))
     }
+}
+
+/// Whether two paths lead to one file, which need not be there.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
+        })
+    };
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
 }

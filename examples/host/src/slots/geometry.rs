@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dfu_target_mcuboot::{Config, Side};
+use dfu_target_mcuboot::{Config, Mode, Side};
 
-use super::files::SlotFile;
+use super::files::{SlotFile, is_same};
 use super::{Bootloader, ModeName};
 use crate::ending::{Outcome, Problem};
 use crate::notation::{count, number, power_of_two};
@@ -17,10 +17,10 @@ const MOST: u32 = 256 << 20;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The slots")]
 pub(crate) struct Geometry {
-    /// The primary slot's file; erased if there is none
+    /// The primary slot's file: all of it, or an image, behind which it is erased; erased if there is none
     #[arg(long, value_name = "FILE")]
     primary: PathBuf,
-    /// The secondary slot's file; erased if there is none
+    /// The secondary slot's file, in the same way. It is as long as the slot when it was changed
     #[arg(long, value_name = "FILE")]
     secondary: PathBuf,
     /// The scratch area's file, whose length counts; a sector, erased, if there is none
@@ -118,14 +118,23 @@ impl Geometry {
 
     /// The slots as their files have them.
     pub(crate) fn files(&self) -> Outcome<[SlotFile; 2]> {
+        let mut rest = &[Some(&self.primary), Some(&self.secondary), self.scratch.as_ref()][..];
+        while let [Some(path), others @ ..] = rest {
+            if others.iter().flatten().any(|other| is_same(path, other)) {
+                return Err(Problem::usage(format!("{}: one file cannot be two of the areas", path.display())));
+            }
+            rest = others;
+        }
         let ([primary, secondary], erased) = (self.sizes(), self.bootloader.erased());
-        Ok([SlotFile::read(&self.primary, primary, erased)?, SlotFile::read(&self.secondary, secondary, erased)?])
+        let starts = if self.mode.mode() == Mode::SwapOffset { [0, self.sector] } else { [0, 0] };
+        let read = |path, size| SlotFile::read(path, size, erased, &starts);
+        Ok([read(&self.primary, primary)?, read(&self.secondary, secondary)?])
     }
 
     /// Makes the scratch area's file, if there is none. The library leaves it alone.
     pub(crate) fn make_scratch(&self) -> Outcome<()> {
         let Some(path) = self.scratch.as_deref().filter(|path| !path.exists()) else { return Ok(()) };
-        let scratch = SlotFile::read(path, self.sector, self.bootloader.erased())?;
+        let scratch = SlotFile::read(path, self.sector, self.bootloader.erased(), &[])?;
         Ok(scratch.keep(&scratch.bytes)?)
     }
 

@@ -20,6 +20,7 @@ use super::rules::Wanted;
 use crate::console::Console;
 use crate::ending::{End, Outcome};
 use crate::image::Image;
+use crate::inspect::name;
 use crate::key::Key;
 use crate::notation::{count, image_version, number, uuid};
 
@@ -126,7 +127,7 @@ impl Stage {
         console.result(&facts);
         match end {
             Ok(end) => Ok(end),
-            Err(_) => performed.result.map(|_| End::Done),
+            Err(_) => performed.result.map(|_| End::Done).map_err(|problem| problem.of(name(&self.image))),
         }
     }
 

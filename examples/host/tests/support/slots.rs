@@ -49,6 +49,12 @@ impl Slots {
         self.run("stage", &args)
     }
 
+    /// What `stage` says of an image that it refuses.
+    pub(crate) fn refused(&self, reason: &str) -> String {
+        let name = self.image.rsplit('/').next().unwrap();
+        format!("error: {name}: {reason}\n")
+    }
+
     /// What `state --json` says.
     pub(crate) fn state(&self) -> Value {
         let run = self.run("state", &["--json"]);
