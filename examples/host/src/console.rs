@@ -1,8 +1,8 @@
 //! What is shown: lines under a few labels, a progress bar on a terminal, or one JSON object.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt::Display;
-use std::io::{Write, stdout};
+use std::io::{self, ErrorKind, Write, stdout};
 
 use console::style;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,11 +12,13 @@ use serde::Serialize;
 pub(crate) struct Console {
     json: bool,
     bar: RefCell<Option<ProgressBar>>,
+    /// Why something could not be shown.
+    lost: OnceCell<io::Error>,
 }
 
 impl Console {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, bar: RefCell::new(None) }
+        Self { json, bar: RefCell::new(None), lost: OnceCell::new() }
     }
 
     /// A line under a label.
@@ -28,7 +30,7 @@ impl Console {
     /// Text as it is; whoever closes the pipe misses it.
     pub(crate) fn write(&self, text: impl Display) {
         if !self.json {
-            let _ = writeln!(stdout(), "{text}");
+            self.put(&text);
         }
     }
 
@@ -79,9 +81,36 @@ impl Console {
     /// One object on a line.
     pub(crate) fn object(&self, object: &impl Serialize) {
         if let Ok(text) = serde_json::to_string(object) {
-            let _ = writeln!(stdout(), "{text}");
+            self.put(&text);
         }
     }
+
+    /// Whether all that was said could be written; else says why not.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.note(stdout().flush());
+        let lost = self.lost.get();
+        if let Some(error) = lost {
+            self.complain(&unwritten(error));
+        }
+        lost.is_none()
+    }
+
+    fn put(&self, text: &impl Display) {
+        self.note(writeln!(stdout(), "{text}"));
+    }
+
+    fn note(&self, written: io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            let _ = self.lost.set(error);
+        }
+    }
+}
+
+/// Why the output is not whole.
+pub(crate) fn unwritten(error: &io::Error) -> String {
+    format!("cannot write the output: {error}")
 }
 
 const BAR: &str = "{prefix:>9.cyan.bold}  {bar:36} {percent:>3} %, {human_pos} of {human_len} bytes, {bytes_per_sec}";

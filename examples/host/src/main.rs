@@ -20,6 +20,7 @@ mod summary;
 mod trace;
 mod watch;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,8 +30,9 @@ use dfu_target::Digest;
 use fota_connectors::tokio::Net;
 use fota_download::Remote;
 use fota_download::coap::{MAX_WINDOW, Settings};
+use fota_download::remote::UrlError;
 
-use crate::console::Console;
+use crate::console::{Console, unwritten};
 use crate::inspect::Inspect;
 use crate::layout::Layout;
 use crate::modem::Modem;
@@ -49,8 +51,8 @@ struct Options {
     /// Serve this image instead of the one that is built in
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     image: Option<PathBuf>,
-    /// Serve nothing, and download from a server of yours, by http, https, coap or coap+tcp. The image is then checked by its own
-    /// hash, unless --digest says more
+    /// Serve nothing, and download from a server of yours, by http, https, coap, coap+tcp or coaps+tcp. The image is then
+    /// checked by its own hash, unless --digest says more
     #[arg(long, value_parser = url)]
     url: Option<String>,
     /// Take the file with this SHA-256 and no other
@@ -106,7 +108,10 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done as promised, 1 refused or failed, 2 wrong usage, 3 power was cut as asked and the flash is kept";
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(text) => return show(&text),
+    };
     if let Some(command) = &options.command {
         return command.run();
     }
@@ -125,14 +130,27 @@ fn main() -> ExitCode {
     } else if let Ok(End::Done | End::Broken) = end {
         facts.print(&console);
     }
-    match end {
+    let code = match end {
         Ok(End::Done | End::Current | End::Offered) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::from(3),
         Ok(End::Broken) => ExitCode::FAILURE,
         Err(error) => {
             console.error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    if console.is_whole() { code } else { ExitCode::FAILURE }
+}
+
+/// Shows the help, the version, or what is wrong with the options.
+fn show(text: &clap::Error) -> ExitCode {
+    let written = text.print().and_then(|()| io::stdout().flush());
+    match written {
+        Err(error) if !text.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: {}", unwritten(&error));
             ExitCode::FAILURE
         }
+        _ => ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(2)),
     }
 }
 
@@ -159,7 +177,8 @@ impl Command {
             Self::Trace(command) => command.run(&console),
         };
         match outcome {
-            Ok(end) => end.code(),
+            Ok(end) if console.is_whole() => end.code(),
+            Ok(_) => ExitCode::FAILURE,
             Err(problem) => {
                 console.complain(&problem.reason());
                 problem.code()
@@ -182,7 +201,11 @@ fn url(text: &str) -> Result<String, String> {
         return Err("coaps needs DTLS, which this tool does not have".into());
     }
     let file = Remote::new(&net, &net, text, Settings::new(0), &mut buf);
-    file.map(|_| text.to_owned()).map_err(|error| error.to_string())
+    match file {
+        Ok(_) => Ok(text.to_owned()),
+        Err(UrlError::Scheme) => Err("the URL begins with none of http, https, coap, coap+tcp, coaps+tcp".into()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn digest(text: &str) -> Result<Digest, String> {

@@ -16,6 +16,7 @@ use crate::ending::Outcome;
 
 /// What concerns the firmware of the nRF91's modem.
 #[derive(Args)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 power was cut as asked (simulate)")]
 pub(crate) struct Modem {
     #[command(subcommand)]
     command: Command,

@@ -1,6 +1,6 @@
 //! The device's network, which is this PC's: whom to trust, and a meter.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub(crate) struct Traffic {
     pub(crate) fetched: Cell<u64>,
     /// All that went to and came from servers.
     pub(crate) paid: Cell<u64>,
+    /// Why the last call failed, if it did: the events of a download do not say it.
+    pub(crate) failure: RefCell<Option<String>>,
 }
 
 /// A source whose bytes are counted.
@@ -55,6 +57,11 @@ pub(crate) struct Metered<'t, S: Source> {
 impl<'t, S: Source> Metered<'t, S> {
     pub(crate) fn new(source: S, traffic: &'t Traffic) -> Self {
         Self { source, traffic, paid: 0 }
+    }
+
+    fn note<T>(&self, result: Result<T, S::Error>) -> Result<T, S::Error> {
+        *self.traffic.failure.borrow_mut() = result.as_ref().err().map(ToString::to_string);
+        result
     }
 
     fn settle(&mut self) {
@@ -75,11 +82,13 @@ impl<S: Source> Source for Metered<'_, S> {
     type Error = S::Error;
 
     async fn open(&mut self, from: u32) -> Result<Meta, S::Error> {
-        self.source.open(from).await
+        let opened = self.source.open(from).await;
+        self.note(opened)
     }
 
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, S::Error> {
-        let count = self.source.read(buf).await?;
+        let read = self.source.read(buf).await;
+        let count = self.note(read)?;
         self.traffic.fetched.set(self.traffic.fetched.get() + count as u64);
         Ok(count)
     }

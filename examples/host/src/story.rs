@@ -153,6 +153,7 @@ impl<'a> Story<'a> {
                 board,
                 boot: &boot,
                 facts: &mut self.facts,
+                traffic: &self.traffic,
                 knows: wanted.digest.is_some(),
                 began: None,
             };

@@ -11,6 +11,7 @@ use indicatif::HumanCount;
 use crate::board::Board;
 use crate::console::Console;
 use crate::map::SECONDARY;
+use crate::net::Traffic;
 use crate::summary::{Cut, Facts};
 use crate::{CutAt, Options};
 use dfu_apps::Event;
@@ -22,6 +23,7 @@ pub(crate) struct Watch<'a> {
     pub(crate) board: &'a Board,
     pub(crate) boot: &'a Boot,
     pub(crate) facts: &'a mut Facts,
+    pub(crate) traffic: &'a Traffic,
     /// The digest is known beforehand.
     pub(crate) knows: bool,
     /// When the download began.
@@ -72,7 +74,8 @@ impl Watch<'_> {
             }
         }
         if let Step::Wait { attempt, ms } = report.step {
-            self.console.line("retry", format_args!("attempt {attempt} failed, the next one is in {ms} ms"));
+            let reason = self.traffic.failure.take().map(|reason| format!(": {reason}")).unwrap_or_default();
+            self.console.line("retry", format_args!("attempt {attempt} failed{reason}; the next one is in {ms} ms"));
         }
         let Some(size) = report.size else { return };
         if report.step == Step::Receive {

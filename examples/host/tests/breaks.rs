@@ -63,6 +63,18 @@ fn a_broken_connection_costs_no_byte() {
 }
 
 #[test]
+fn a_retry_says_what_failed() {
+    let run = host(&["--cut-at", "never", "--url", &server(false)]);
+    let retries: Vec<_> = run.out.lines().filter(|line| line.trim_start().starts_with("retry")).collect();
+    let [retry] = retries[..] else { panic!("{}", run.out) };
+    let (what, next) = retry.split_once("; ").unwrap();
+    assert!(what.contains("attempt 1 failed: the server closed the connection before the end"), "{retry}");
+    assert_eq!(next, "the next one is in 250 ms");
+    let run = host(&["--url", "http://127.0.0.1:1/x"]);
+    assert!(run.out.contains("attempt 2 failed: no connection to 127.0.0.1:1: "), "{}", run.out);
+}
+
+#[test]
 fn a_killed_process_is_a_power_cut() {
     let (url, flash) = (server(true), scratch("killed.flash"));
     let mut child = command(&["--flash", &flash, "--url", &url]).stdout(Stdio::null()).spawn().unwrap();

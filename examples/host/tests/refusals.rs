@@ -74,11 +74,66 @@ fn files_and_servers_that_are_not_there_are_named() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    use std::process::Stdio;
+    use support::command;
+
+    let image = format!("{FIXTURES}/app-v2.bin");
+    let flash = scratch("full.flash");
+    let cases: [&[&str]; 7] = [
+        &["--json"],
+        &["--cut-at", "never"],
+        &["--flash", &flash, "--cut-at", "10"],
+        &["inspect", &image],
+        &["inspect", &image, "--json"],
+        &["--help"],
+        &["stage", "--help"],
+    ];
+    for args in cases {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(args).stdout(full).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.starts_with("error: cannot write the output: ") && err.lines().count() == 1, "{args:?}: {err}");
+    }
+    for args in [&["inspect", &image][..], &["--help"]] {
+        let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]), "{args:?}");
+    }
+}
+
+#[test]
+fn each_help_ends_with_the_exit_codes() {
+    let commands: [&[&str]; 11] = [
+        &[],
+        &["inspect"],
+        &["stage"],
+        &["state"],
+        &["confirm"],
+        &["withdraw"],
+        &["layout"],
+        &["modem"],
+        &["modem", "zip"],
+        &["modem", "simulate"],
+        &["trace"],
+    ];
+    for command in commands {
+        let run = host(&[command, &["--help"]].concat());
+        assert!(run.code == 0 && run.out.contains("\nExit codes: 0 "), "{command:?}: {}", run.out);
+    }
+    let help = host(&["--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("by http, https, coap, coap+tcp or coaps+tcp"), "{help}");
+}
+
+#[test]
 fn wrong_usage_has_a_code_of_its_own() {
     let cases: [(&[&str], &str); 16] = [
         (&["--cut-at", "200"], "not a percentage from 0 to 100, nor `never`"),
         (&["--cut-at", "-1"], "'-1'"),
-        (&["--url", "ftp://a.example/x"], "the URL begins with none of http, https, coap"),
+        (&["--url", "ftp://a.example/x"], "the URL begins with none of http, https, coap, coap+tcp, coaps+tcp\n"),
         (&["--url", "https://a.example/x"], "needs --ca"),
         (&["--url", "coaps://a.example/x"], "needs DTLS"),
         (&["--url", "coap://a.example/x#y"], "the URL has a fragment"),

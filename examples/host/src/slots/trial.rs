@@ -21,6 +21,7 @@ use crate::key::Key;
 
 /// Shows what two slots in files say: what runs, what waits for the reset. Changes nothing.
 #[derive(Args)]
+#[command(after_help = "Exit codes: 0 done, 1 refused, 2 wrong usage")]
 pub(crate) struct Show {
     #[command(flatten)]
     on: On,
