@@ -71,7 +71,7 @@ pub struct Image<'a> {
     /// Its first [`HEAD_LEN`] bytes, or all of it.
     pub head: &'a [u8],
     /// What the target wanted kept with the offset to resume from: see [`keep`](crate::DfuTarget::keep). Zeros:
-    /// nothing.
+    /// nothing. From offset 0 on it means nothing.
     pub kept: &'a [u8; 32],
 }
 

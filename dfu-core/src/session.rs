@@ -159,20 +159,18 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
         self.0.more_to_prepare()
     }
 
-    /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next.
+    /// Goes back to what is safe after an error or a dropped future; returns the offset that is wanted next. What was
+    /// being given up is given up first.
     pub fn resume(&mut self) -> impl Future<Output = Result<u32, SessionError<T::Error>>> {
-        self.0.interrupt();
-        then(self.0.run(Goal::Begin, &[]), |(core, result)| result.map(|()| core.next()))
+        let goal = self.0.interrupt();
+        then(self.0.run(goal, &[]), |(core, result)| result.map(|()| core.next()))
     }
 
     /// Does what `call` says, by one place that waits, which is less code than three. How it went,
     /// [`offset`](Self::offset) tells: it is less than what was written after a [`Written::Rewind`].
     pub fn call<'c>(&'c mut self, call: Call<'c>) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         let (goal, bytes) = match call {
-            Call::Resume => {
-                self.0.interrupt();
-                (Goal::Begin, &[][..])
-            }
+            Call::Resume => (self.0.interrupt(), &[][..]),
             Call::Write(bytes) => (Goal::Feed, bytes),
             Call::Prepare => (Goal::Prepare, &[][..]),
         };
@@ -181,7 +179,7 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
 
     /// Starts over from zero. Does no I/O: what is stored is dropped when the first bytes have been accepted.
     pub fn restart(&mut self) {
-        self.0.restart();
+        self.0.start_over();
     }
 
     /// Ends the stream: stores what is left, reads the image back, has the target check it by its own rules.
@@ -195,8 +193,8 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
         })
     }
 
-    /// Gives the update up: forgets the progress, then drops what the target stores of it, and nothing else that it
-    /// may hold. The session then stands at zero. Legal to repeat after a failure.
+    /// Gives the update up: forgets the progress, then drops what the target stores of it, also where it was started
+    /// over since, and nothing else that it may hold. The session then stands at zero. Legal to repeat after a failure.
     pub fn abort(&mut self) -> impl Future<Output = Result<(), SessionError<T::Error>>> {
         let opened = self.0.give_up();
         self.drop_stored(opened)

@@ -20,6 +20,8 @@ pub(super) struct Core<T, S> {
     /// How far the target took the image; the head is collected before.
     next: u32,
     more: bool,
+    /// The target took the image before the caller started over, and was not asked to drop it since.
+    held: bool,
     applied: Applied,
     written: Written,
     /// What the request says: the size, the largest number where it is not known; how often to store progress.
@@ -108,6 +110,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             plain: 0,
             written: Written::Committed(0),
             more: false,
+            held: false,
             checked: Checked { digest: Digest([0; 32]), assurance: Assurance::None },
             proof: Proof::of(Digest([0; 32])),
             applied: Applied::AtReset,

@@ -183,8 +183,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 } else if wanted == self.now.offset() && self.now.state() != State::Receiving {
                     self.stage = Stage::Suspected;
                 } else {
-                    self.rewind(wanted);
                     self.keep();
+                    self.rewind(wanted);
                 }
             }
             Step::WriteHead => self.took(self.now.head_len()),
@@ -205,6 +205,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             }
             Step::Abort => {
                 self.stage = Stage::Head;
+                self.held = false;
                 self.now.set_tag(0);
                 return true;
             }
@@ -272,7 +273,7 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
             }
         }
         if !same_file || self.other_size(size).is_some() {
-            self.restart();
+            self.start_over();
         }
         if let Some((wanted, offered)) = self.other_size(size) {
             return Err(SessionError::WrongSize { wanted, offered });
@@ -300,36 +301,38 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
 
     /// Whether there is something to give up: a target that never took the image keeps what it holds.
     pub(in crate::session) fn give_up(&mut self) -> bool {
-        let opened = !matches!(self.stage, Stage::Unread | Stage::Head);
-        self.restart();
-        // What came in vain is told by it.
-        if let Some(wanted) = &self.digest {
-            self.now.keep(&wanted.0);
-        }
-        if opened {
+        self.start_over();
+        if self.held {
             self.stage = Stage::Aborting;
+            // For the record alone.
+            self.now.set_tag(self.tag_in_vain);
         }
-        opened
+        self.held
     }
 
     /// The same, and it counts as in vain.
     pub(in crate::session) fn reject(&mut self) -> bool {
         self.now.count_attempt();
         self.tag_in_vain = self.now.tag();
-        let opened = self.give_up();
-        // For the record alone.
-        self.now.set_tag(self.tag_in_vain);
-        opened
+        self.give_up()
     }
 
-    /// To be asked again where things stand.
-    pub(in crate::session) fn interrupt(&mut self) {
+    /// To be asked again where things stand, by the goal that is returned: what is being given up is given up.
+    pub(in crate::session) fn interrupt(&mut self) -> Goal {
         self.plain = 0;
         match self.stage {
+            Stage::Aborting => return Goal::Abort,
             Stage::Interrupted | Stage::Body if self.now.offset() >= HEAD_LEN as u32 => self.stage = Stage::Found,
-            Stage::Interrupted | Stage::Body => self.restart(),
+            Stage::Interrupted | Stage::Body => self.start_over(),
             _ => {}
         }
+        Goal::Begin
+    }
+
+    /// From zero on, as the caller wants it.
+    pub(in crate::session) fn start_over(&mut self) {
+        self.held |= !matches!(self.stage, Stage::Unread | Stage::Head);
+        self.restart();
     }
 
     #[inline(never)]
@@ -339,6 +342,10 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
         self.now.set_offset(0);
         self.now.clear_head();
         self.now.set_state(State::Receiving);
+        // What came in vain is told by it.
+        if let Some(wanted) = &self.digest {
+            self.now.keep(&wanted.0);
+        }
         self.saved = NOTHING;
         self.next = 0;
         self.plain = 0;

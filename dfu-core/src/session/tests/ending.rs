@@ -144,6 +144,90 @@ fn to_give_up_is_stored_first_and_can_be_repeated() {
 }
 
 #[test]
+fn what_was_started_over_is_given_up_all_the_same() {
+    let file = image(300);
+    for (stored, state) in [(128, State::Receiving), (300, State::Complete), (300, State::Applied)] {
+        let mut bench = Bench::holding(&file[..stored], state, Some(300));
+        let script = bench.script.clone();
+        let mut update = bench.update(request());
+        let mut session = match block_on(update.begin()).unwrap() {
+            Begun::Staged(staged) => staged.into_session(),
+            Begun::Receiving(session) => session,
+        };
+        session.restart();
+        script.notes();
+        assert_eq!(block_on(session.abort()), Ok(()));
+        assert_eq!(script.notes(), ["save Receiving 0", "abort"], "{state:?}");
+        assert_eq!(block_on(session.abort()), Ok(()));
+        assert_eq!(script.notes(), [""; 0], "{state:?}: nothing is there any more");
+    }
+}
+
+#[test]
+fn what_was_written_before_a_resume_from_zero_or_an_answer_of_another_file_is_given_up() {
+    let mut bench = Bench::new();
+    let script = bench.script.clone();
+    let mut update = bench.update(request());
+    for resumes in [true, false] {
+        let mut session = receiving(&mut update);
+        session.agree(None, 5).unwrap();
+        if resumes {
+            script.fails.set(Some(("write", ErrorKind::Storage)));
+            block_on(session.write(&image(64))).unwrap_err();
+            assert_eq!(block_on(session.resume()), Ok(0));
+        } else {
+            block_on(session.write(&image(200))).unwrap();
+            assert_eq!(session.agree(None, 6), Ok(0));
+        }
+        script.notes();
+        assert_eq!(block_on(session.abort()), Ok(()));
+        assert_eq!(script.notes().last().map(String::as_str), Some("abort"), "{resumes}");
+    }
+}
+
+#[test]
+fn to_resume_ends_what_was_being_given_up() {
+    let file = image(300);
+    for rejects in [false, true] {
+        for store_fails in [false, true] {
+            let mut bench = Bench::new();
+            let script = bench.script.clone();
+            let mut update = bench.update(request());
+            let mut session = receiving(&mut update);
+            block_on(session.write(&file[..200])).unwrap();
+            script.store_fails.set(store_fails);
+            script.fails.set(Some(("abort", ErrorKind::Storage)));
+            let given_up = if rejects { block_on(session.reject()) } else { block_on(session.abort()) };
+            given_up.unwrap_err();
+            assert_eq!(block_on(session.write(&file)), Err(SessionError::Interrupted));
+            script.store_fails.set(false);
+            script.fails.set(None);
+            script.notes();
+            assert_eq!(block_on(session.resume()), Ok(0));
+            let notes = script.notes();
+            assert_eq!(notes[usize::from(store_fails)..], ["abort"], "{notes:?}");
+            block_on(session.write(&file)).unwrap();
+            assert_eq!(block_on(session.finish()).unwrap().checked().digest, digest(&file));
+        }
+    }
+}
+
+#[test]
+fn what_was_being_given_up_is_so_after_a_second_beginning() {
+    let mut bench = Bench::new();
+    let script = bench.script.clone();
+    let mut update = bench.update(request());
+    let mut session = receiving(&mut update);
+    block_on(session.write(&image(200))).unwrap();
+    script.fails.set(Some(("abort", ErrorKind::Storage)));
+    block_on(session.abort()).unwrap_err();
+    let mut session = receiving(&mut update);
+    script.notes();
+    assert_eq!(block_on(session.abort()), Ok(()));
+    assert_eq!(script.notes(), ["save Receiving 0", "abort"]);
+}
+
+#[test]
 fn what_a_source_says_does_not_end_the_giving_up() {
     let mut bench = Bench::new();
     let script = bench.script.clone();

@@ -133,6 +133,72 @@ fn what_is_pushed_after_that_has_no_tag_of_the_file_that_was_rejected() {
 }
 
 #[test]
+fn what_came_in_vain_is_known_when_abort_does_the_rest() {
+    let file = image(300);
+    for request in [request, || named(&image(300))] {
+        let mut bench = Bench::new();
+        for _ in 0..2 {
+            bench.script.fails.set(Some(("abort", ErrorKind::Storage)));
+            let mut update = bench.update(request());
+            let mut session = receiving(&mut update);
+            session.agree(None, FILE).unwrap();
+            block_on(session.write(&file)).unwrap();
+            block_on(session.reject()).unwrap_err();
+            block_on(session.abort()).unwrap();
+        }
+        assert_eq!(reject(&mut bench, request(), FILE, &file), Err(SessionError::Rejected));
+    }
+}
+
+#[test]
+fn what_came_in_vain_is_known_by_its_tag_when_another_attempt_is_given_up() {
+    let file = image(300);
+    for (tag, attempts) in [(FILE, 1), (FILE + 1, 0)] {
+        let mut bench = Bench::new();
+        reject(&mut bench, request(), FILE, &file).unwrap();
+        let mut update = bench.update(request());
+        let mut session = receiving(&mut update);
+        session.agree(None, FILE).unwrap();
+        block_on(session.write(&file[..200])).unwrap();
+        block_on(session.abort()).unwrap();
+        let mut update = bench.update(request());
+        let mut session = receiving(&mut update);
+        assert_eq!((session.agree(None, tag), session.attempts()), (Ok(0), attempts));
+    }
+}
+
+#[test]
+fn what_came_in_vain_is_known_after_a_resume_from_zero_and_a_cut() {
+    let file = image(300);
+    for way in ["a write fails", "the target wants all of it again", "the caller starts over"] {
+        let mut bench = Bench::new();
+        reject(&mut bench, named(&file), 0, &file).unwrap();
+        bench.place.wants = 0;
+        let script = bench.script.clone();
+        let mut update = bench.update(named(&file));
+        let mut session = receiving(&mut update);
+        block_on(session.write(&file[..200])).unwrap();
+        match way {
+            "a write fails" => {
+                script.fails.set(Some(("write", ErrorKind::Storage)));
+                block_on(session.write(&file[200..])).unwrap_err();
+                assert_eq!(block_on(session.resume()), Ok(0));
+            }
+            "the target wants all of it again" => {
+                script.rewinds.set(Some(0));
+                assert_eq!(block_on(session.write(&file[200..])), Ok(Written::Rewind(0)));
+            }
+            _ => session.restart(),
+        }
+        script.notes();
+        block_on(session.write(&file[..64])).unwrap();
+        assert_eq!(script.notes()[..2], ["init 0", "save Receiving 0"], "{way}");
+        let mut update = bench.update(named(&file));
+        assert_eq!(receiving(&mut update).attempts(), 1, "{way}");
+    }
+}
+
+#[test]
 fn a_second_beginning_knows_what_the_store_knows_by_then() {
     let file = image(300);
     let mut bench = Bench::new();
