@@ -31,7 +31,7 @@ pub enum SessionError<E> {
         /// The image's size in bytes.
         size: u32,
     },
-    /// The stream ended too early.
+    /// The stream was ended before all of it came. Nothing was done: the rest may follow.
     Incomplete {
         /// How many bytes came.
         have: u32,
@@ -64,8 +64,8 @@ impl<E: Error> SessionError<E> {
             Self::Store(_) => ErrorKind::Storage,
             Self::Unknown | Self::NotTaken(_) | Self::WrongSize { .. } => ErrorKind::Refused,
             Self::NotAssured | Self::Rejected => ErrorKind::Refused,
-            Self::TooLong { .. } | Self::Incomplete { .. } | Self::Mismatch => ErrorKind::Corrupt,
-            Self::Gap { .. } | Self::Interrupted => ErrorKind::Order,
+            Self::TooLong { .. } | Self::Mismatch => ErrorKind::Corrupt,
+            Self::Gap { .. } | Self::Incomplete { .. } | Self::Interrupted => ErrorKind::Order,
         }
     }
 }
@@ -193,7 +193,7 @@ mod tests {
             (SessionError::NotAssured, ErrorKind::Refused, &["digest"]),
             (SessionError::Rejected, ErrorKind::Refused, &["not fetched again"]),
             (SessionError::TooLong { size: 903 }, ErrorKind::Corrupt, &["903"]),
-            (SessionError::Incomplete { have: 904, size: 905 }, ErrorKind::Corrupt, &["904", "905"]),
+            (SessionError::Incomplete { have: 904, size: 905 }, ErrorKind::Order, &["904", "905"]),
             (SessionError::Mismatch, ErrorKind::Corrupt, &["digest"]),
             (SessionError::Gap { wanted: 906, offset: 907 }, ErrorKind::Order, &["906", "907"]),
             (SessionError::Interrupted, ErrorKind::Order, &["resume"]),

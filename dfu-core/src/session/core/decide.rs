@@ -86,8 +86,12 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
     fn collect<'a>(&mut self, goal: Goal, input: &mut &'a [u8]) -> Result<Step<'a>, SessionError<T::Error>> {
         *input = self.now.take_head(input);
         let have = self.now.head_len();
-        if have < HEAD_LEN as u32 && self.now.end() != have && goal == Goal::Feed {
-            return Ok(Step::Done);
+        if have < HEAD_LEN as u32 && self.now.end() != have {
+            match self.now.size() {
+                _ if goal == Goal::Feed => return Ok(Step::Done),
+                Some(size) => return Err(SessionError::Incomplete { have, size }),
+                None => {}
+            }
         }
         match self.target.probe(self.now.head(), self.now.index()) {
             Probe::Taken(kind) => {
@@ -272,7 +276,8 @@ impl<T: DfuTarget, S: ProgressStore> Core<T, S> {
                 }
             }
         }
-        if !same_file || self.other_size(size).is_some() {
+        let shorter = size.is_some_and(|size| size < self.next());
+        if !same_file || shorter || self.other_size(size).is_some() {
             self.start_over();
         }
         if let Some((wanted, offered)) = self.other_size(size) {

@@ -288,6 +288,18 @@ fn a_file_of_another_size_is_another_file() {
 }
 
 #[test]
+fn a_file_with_less_bytes_than_came_is_another_one() {
+    let file = image(300);
+    for (size, from) in [(300, 300), (301, 300), (299, 0), (200, 0)] {
+        let mut bench = Bench::new();
+        let mut update = bench.update(request().digest(digest(&file)));
+        let mut session = receiving(&mut update);
+        block_on(session.write(&file)).unwrap();
+        assert_eq!((session.agree(Some(size), 0), session.size()), (Ok(from), Some(size)));
+    }
+}
+
+#[test]
 fn what_the_source_says_of_a_file_that_begins_is_taken() {
     let mut bench = Bench::new();
     let mut update = bench.update(request());

@@ -64,6 +64,23 @@ fn an_image_that_is_shorter_than_a_head_is_known_by_its_size_or_its_end() {
 }
 
 #[test]
+fn a_stream_that_ends_before_the_size_that_is_known_may_go_on() {
+    let file = image(300);
+    for have in [0, 3, 63, 64, 65, 299] {
+        let mut bench = Bench::new();
+        let script = bench.script.clone();
+        let mut update = bench.update(request().size(300));
+        let mut session = receiving(&mut update);
+        block_on(session.write(&file[..have as usize])).unwrap();
+        let (mut session, error) = block_on(session.finish()).map(|_| "a staged image").unwrap_err().into_parts();
+        assert_eq!((error, error.kind()), (SessionError::Incomplete { have, size: 300 }, ErrorKind::Order));
+        assert!(!script.notes().contains(&"digest".into()), "{have}");
+        block_on(session.write(&file[have as usize..])).unwrap();
+        assert_eq!(block_on(session.finish()).unwrap().checked().digest, digest(&file));
+    }
+}
+
+#[test]
 fn an_image_is_as_long_as_it_was_said_to_be() {
     let (mut bench, file) = (Bench::new(), image(101));
     let script = bench.script.clone();
