@@ -46,7 +46,7 @@ pub struct Region<'a, F> {
     shared: &'a Shared<F>,
     start: u32,
     size: u32,
-    /// Bytes since the last yield.
+    /// Bytes since the last yield; an erase counts as all of them.
     moved: u32,
 }
 
@@ -88,6 +88,7 @@ impl<F: NorFlash> Region<'_, F> {
                     }
                     wait = true;
                 };
+                let moved = if matches!(op, Op::Erase(..)) { YIELD_EVERY as u32 } else { len };
                 let result = match op {
                     Op::Read(at, into) => flash.read(at.wrapping_add(start), into).await,
                     Op::Write(at, bytes) => flash.write(at.wrapping_add(start), bytes).await,
@@ -95,7 +96,7 @@ impl<F: NorFlash> Region<'_, F> {
                 };
                 result.map_err(RegionError::Flash)?;
                 // At the worst a yield is left out.
-                self.moved = self.moved.wrapping_add(len);
+                self.moved = self.moved.wrapping_add(moved);
             }
             Ok(())
         }

@@ -60,6 +60,19 @@ fn each_4096_bytes_others_get_a_turn() {
     assert_eq!([read(8192), read(2), read(2)], [0, 1, 0]);
 }
 
+#[test]
+fn after_each_erase_others_get_a_turn_however_small_the_unit() {
+    let mut shared = Shared::new(Flash::new(8));
+    let [mut region] = shared.split(&Layout::new([(0, 8192)]));
+    let mut turns = 0;
+    for from in [0, 1024, 2048] {
+        block_on_with(region.erase(from, from + 1024), || turns += 1).unwrap();
+        block_on_with(region.write(from, &[0; 4]), || turns += 1).unwrap();
+        block_on_with(region.write(from + 4, &[0; 4]), || turns += 1).unwrap();
+    }
+    assert_eq!(turns, 3);
+}
+
 /// Polls both in turn, the first one first.
 fn together<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (pin!(a), pin!(b));
