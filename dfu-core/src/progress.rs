@@ -66,7 +66,8 @@ impl From<Digest> for ImageId {
 /// A cut in `save`, or its future dropped, leaves the record of before or the new one. A cut in `clear` leaves
 /// the record of before or none. What cannot be read is no progress, never an error.
 pub trait ProgressStore {
-    /// The last record saved, if there is one.
+    /// The last record saved, if there is one. What cannot be read now is as good as gone: the next record takes its
+    /// place. Where another task uses the same flash, share it with [`Shared::waiting`](crate::flash::Shared::waiting).
     async fn load(&mut self) -> Option<Progress>;
     /// Stores a record in place of the last one.
     async fn save(&mut self, progress: &Progress) -> Result<(), StoreError>;

@@ -79,6 +79,9 @@ impl<T: DfuTarget, S: ProgressStore> Update<T, S> {
     /// What is stored counts only if the caller's id, the size, the kind, the index and the target's identity
     /// all match; else the session starts from zero. Nothing is written or erased before the first bytes have
     /// been accepted by the target. Legal to repeat: what is stored is looked at again.
+    ///
+    /// A record that the store cannot read counts for nothing, also where it is busy for a moment: a flash that others
+    /// use at the same time is for [`Shared::waiting`](crate::flash::Shared::waiting).
     pub fn begin(&mut self) -> impl Future<Output = Result<Begun<'_, T, S>, SessionError<T::Error>>> {
         self.0.reread();
         then(self.0.run(Goal::Begin, &[]), |(core, result)| {
