@@ -125,7 +125,8 @@ impl Check {
         if sha256 && !self.tlvs.has_hash() {
             return Err(Refusal::NoHash);
         }
-        let Some(hash) = self.hash.as_ref().filter(|_| !self.encrypted) else { return Ok(Assurance::None) };
+        let checked = !self.encrypted && (sha256 || verify.is_there());
+        let Some(hash) = self.hash.as_ref().filter(|_| checked) else { return Ok(Assurance::None) };
         if sha256 && !self.tlvs.is_hash(hash) {
             return Err(Refusal::Hash);
         }

@@ -6,7 +6,8 @@ use dfu_target::image::mcuboot::{Header, Version};
 use crate::{HashKind, Refusal};
 
 /// What is asked of an image beyond its layout, its size and its SHA-256. `()` asks nothing more, and so does `None`,
-/// for firmware that learns at run time whether there is a key; [`Rules`](crate::Rules) asks what MCUboot can ask; an
+/// for firmware that learns at run time whether there is a key (an image whose hash is not SHA-256 has
+/// [`Assurance::None`](dfu_target::target::Assurance::None) then); [`Rules`](crate::Rules) asks what MCUboot can ask; an
 /// implementation of one's own may ask for anything.
 ///
 /// ```text
@@ -23,6 +24,11 @@ pub trait Verify {
 
     /// The hash it checks; that of the configuration has to be this or SHA-256.
     const HASH: HashKind = HashKind::Sha256;
+
+    /// Whether it checks anything at all: where it does not, nobody has checked a hash other than SHA-256.
+    fn is_there(&self) -> bool {
+        true
+    }
 
     /// The header, and the version that runs, if it is known. Nothing was erased yet.
     fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
@@ -76,6 +82,9 @@ impl<V: Verify> Verify for &mut V {
     const PURE: bool = V::PURE;
     const HASH: HashKind = V::HASH;
 
+    fn is_there(&self) -> bool {
+        V::is_there(self)
+    }
     fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
         V::header(self, header, running)
     }
@@ -107,6 +116,9 @@ impl<V: Verify> Verify for Option<V> {
     const PURE: bool = V::PURE;
     const HASH: HashKind = V::HASH;
 
+    fn is_there(&self) -> bool {
+        self.as_ref().is_some_and(V::is_there)
+    }
     fn header(&mut self, header: &Header, running: Option<Version>) -> Result<(), Refusal> {
         self.as_mut().map_or(Ok(()), |rules| rules.header(header, running))
     }

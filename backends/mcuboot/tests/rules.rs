@@ -347,6 +347,22 @@ fn rules_may_be_left_out_at_run_time() {
 }
 
 #[test]
+fn nobody_vouches_for_a_hash_that_nobody_checks() {
+    let pure = || Rules::new(Sha512::default()).signed(Ed25519Pure::default(), &[ED25519]).unwrap();
+    // With a SHA-256 that is wrong, and that this bootloader does not look at.
+    let image = ImageBuilder::new().version(2, 0, 0, 0).total_size(9000).build().flipped(5000, 1);
+    for kind in [HashKind::Sha512, HashKind::Pure] {
+        let config = MOVE.hash(kind);
+        let judged = match kind {
+            HashKind::Pure => judge(&image, config, None, Some(pure()).filter(|_| false)).0,
+            _ => judge(&image, config, None, None::<Rules<'_, Sha512>>).0,
+        };
+        assert_eq!(judged, Ok(Assurance::None), "{kind:?}");
+    }
+    assert_eq!(judge(&image, MOVE, None, None::<Rules<'_, SoftSha256>>).0, Err(Refusal::Hash));
+}
+
+#[test]
 fn a_verifier_that_looks_at_no_signature_is_given_none() {
     struct Unlooked<const PURE: bool>;
     impl<const PURE: bool> Verify for Unlooked<PURE> {
