@@ -8,13 +8,15 @@ use dfu_target::image::mcuboot::Version;
 use dfu_target::image::{HEAD_LEN, Image, ImageKind};
 use dfu_target::target::{Applied, Proof, Written};
 use dfu_target::{DfuTarget, blocking::block_on};
-use dfu_target_mcuboot::{Active, Align, Config, Error, McubootTarget, Mode, RunningState, Slots, SwapType};
+use dfu_target_mcuboot::{Active, Align, Config, Error, McubootTarget, Mode, Refusal, RunningState, Slots, SwapType};
 use dfu_testkit::flash::{Chip, Fault, SimError, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 
 const SECTOR: u32 = 4096;
 const SLOT: u32 = 8 * SECTOR;
 const KIND: ImageKind = ImageKind::Mcuboot;
+const VERSION: Version = Version { major: 1, minor: 0, revision: 0, build: 0 };
+const ACTIVE: Active = Active::new(RunningState::Confirmed, Some(VERSION));
 
 type Flash<const W: usize> = Chip<W, { SECTOR as usize }, 4>;
 type Target<'a, const W: usize> = McubootTarget<'a, Flash<W>, SoftSha256, &'a Slots, 256>;
@@ -26,9 +28,7 @@ fn with<const W: usize>(config: Config, test: impl FnOnce(&mut Target<'_, W>, &F
     let slots = Slots::new::<Flash<W>>(SLOT, config.max_sectors(8));
     let mut shared = Shared::new(chip.clone());
     let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
-    let version = Version { major: 1, minor: 0, revision: 0, build: 0 };
-    let active = Active::new(RunningState::Confirmed, Some(version));
-    test(&mut Target::new(region, SoftSha256::default(), &slots, active).unwrap(), &chip);
+    test(&mut Target::new(region, SoftSha256::default(), &slots, ACTIVE).unwrap(), &chip);
 }
 
 fn image(len: u32) -> Vec<u8> {
@@ -141,10 +141,12 @@ fn a_small_piece_waits_in_ram() {
         with::<4>(Config::new(mode), |target, chip| {
             let image = image(9000);
             assert_eq!(init(target, &image, 0), Ok(0));
+            assert!(!target.take(&image[..3]), "{mode:?}: what is to be erased first is not");
+            block_on(target.write(&image[..3])).unwrap();
             // The first word, where it is kept back, is not among what is gathered.
-            let first = target.take(&image[..3]);
+            let first = target.take(&image[3..5]);
             assert_eq!(first, mode == Mode::SwapMove);
-            block_on(target.write(&image[if first { 3 } else { 0 }..64])).unwrap();
+            block_on(target.write(&image[if first { 5 } else { 3 }..64])).unwrap();
             let before = chip.sim().counts();
             assert!(target.take(&image[64..67]), "{mode:?}");
             assert_eq!(chip.sim().counts(), before, "{mode:?}");
@@ -154,6 +156,38 @@ fn a_small_piece_waits_in_ram() {
             check(target);
         });
     }
+}
+
+#[test]
+fn a_proof_is_good_until_the_image_is_read_again() {
+    with::<4>(Config::new(Mode::SwapMove), |target, chip| {
+        let proof = store(target, &image(9000));
+        chip.sim().flip(5000, 3);
+        assert_eq!(block_on(target.digest()), Err(Error::Refused(Refusal::Hash)));
+        assert_eq!(block_on(target.apply(proof)), Err(Error::NotChecked));
+        assert!(chip.sim().is_erased(SLOT - SECTOR..SLOT));
+    });
+}
+
+#[test]
+fn what_comes_after_a_torn_mark_is_not_lost_by_the_next_failure() {
+    let len = SLOT - SECTOR + 2000;
+    with::<4>(Config::new(Mode::OverwriteOnly), |target, chip| {
+        let image = image(len);
+        store(target, &image);
+        chip.sim().load(SLOT - 40, &mark(2, 0xff)[..32]);
+        let from = SLOT - SECTOR;
+        assert_eq!(init(target, &image, len), Ok(from));
+        let Ok(Written::Committed(durable)) = block_on(target.write(&image[from as usize..][..1024])) else { panic!() };
+        assert!(durable > from);
+        let mut kept = [0; 32];
+        kept[..4].copy_from_slice(&target.keep().unwrap()[..4]);
+        let again = Image { kept: &kept, size: Some(len), head: &image[..HEAD_LEN], ..Image::new(KIND) };
+        assert_eq!(block_on(target.init(&again, durable)), Ok(from), "only the end is wanted once more");
+        block_on(target.write(&image[from as usize..])).unwrap();
+        let proof = check(target);
+        assert_eq!(block_on(target.apply(proof)), Ok(Applied::AtReset));
+    });
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             }
             Call::Prepare(_) => (Step::Prepare, &[]),
             Call::Digest(_) => {
+                self.digest = None;
                 let (have, need) = (self.received, self.least);
                 if have < need {
                     return self.refuse(Refusal::Truncated { have, need });
@@ -93,10 +94,10 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
         })
     }
 
-    /// Takes bytes that only fill the buffer.
+    /// Takes bytes that only fill the buffer. The first ones are written: before them all is erased that has to be.
     pub(super) fn take<F: NorFlash>(&mut self, bytes: &[u8]) -> bool {
         let room = self.most.saturating_sub(self.received) as usize;
-        let in_order = self.received >= self.place.as_ref().held;
+        let in_order = self.received >= self.place.as_ref().held.max(1);
         let taken = in_order && bytes.len() <= room && self.writer.gather::<F>(bytes);
         if taken {
             self.received = self.received.wrapping_add(bytes.len() as u32);
@@ -245,7 +246,8 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
             wanted = self.writer.start_at::<F>(wanted, slots.max_image);
         }
         if slots.config.recall {
-            self.recall.go_on::<F>(wanted, resume);
+            // What is all there was not read: of what stays nothing is known.
+            self.recall.go_on::<F>(wanted, if complete { 0 } else { resume });
         }
         if wanted == 0 {
             self.unclean = slots.trailer_unit(unit);
