@@ -171,6 +171,8 @@ pub enum ConfigError {
     WriteSize,
     /// There is no second slot.
     SingleSlot,
+    /// The image's index is beyond 15, which is all that swap_info has room for.
+    Index,
     /// MCUboot does not run encrypted images in this mode.
     Encryption,
     /// The region has not the slot's size.
@@ -192,6 +194,7 @@ impl ConfigError {
             Self::Scratch => "the scratch area does not hold a sector of each slot",
             Self::WriteSize => "the flash's word is no power of two or larger than the bootloader's BOOT_MAX_ALIGN",
             Self::SingleSlot => "with a single slot there is no place for a new image",
+            Self::Index => "the image's index is beyond 15",
             Self::Encryption => "MCUboot does not run encrypted images in this mode",
             Self::Region => "the region has not the slot's size",
             Self::Hash => "the bootloader's hash is not SHA-256, and the target was given no engine for it",

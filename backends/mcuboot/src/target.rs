@@ -73,6 +73,9 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
         if region.size() != slots.secondary {
             return Err(ConfigError::Region);
         }
+        if slots.held > 0 && F::WRITE_SIZE as u32 > slots.held {
+            return Err(ConfigError::WriteSize);
+        }
         if slots.config.hash != HashKind::Sha256 && slots.config.hash as u8 != V::HASH as u8 {
             return Err(ConfigError::Hash);
         }

@@ -65,6 +65,7 @@ fn each_error_has_words_of_its_own() {
         ConfigError::Scratch,
         ConfigError::WriteSize,
         ConfigError::SingleSlot,
+        ConfigError::Index,
         ConfigError::Encryption,
         ConfigError::Region,
         ConfigError::Hash,

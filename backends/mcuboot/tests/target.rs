@@ -8,7 +8,9 @@ use dfu_target::image::mcuboot::Version;
 use dfu_target::image::{HEAD_LEN, Image, ImageKind};
 use dfu_target::target::{Applied, Proof, Written};
 use dfu_target::{DfuTarget, blocking::block_on};
-use dfu_target_mcuboot::{Active, Align, Config, Error, McubootTarget, Mode, Refusal, RunningState, Slots, SwapType};
+use dfu_target_mcuboot::{
+    Active, Align, Config, ConfigError, Error, McubootTarget, Mode, Refusal, RunningState, Slots, SwapType,
+};
 use dfu_testkit::flash::{Chip, Fault, SimError, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 
@@ -188,6 +190,33 @@ fn what_comes_after_a_torn_mark_is_not_lost_by_the_next_failure() {
         let proof = check(target);
         assert_eq!(block_on(target.apply(proof)), Ok(Applied::AtReset));
     });
+}
+
+#[test]
+fn where_the_slots_words_differ_the_first_word_kept_back_is_one_of_either() {
+    type Long = Chip<8, { SECTOR as usize }, 4>;
+    type Short = Chip<1, { SECTOR as usize }, 4>;
+    let config = Config::new(Mode::DirectXip).max_sectors(8);
+    let slots = Slots::pair::<Long, Short>(SLOT, SLOT, config);
+    let made = |slots: &Slots| {
+        // The secondary slot runs.
+        let mut shared = Shared::new(Long::new(SimFlash::new(SLOT as usize)));
+        let [region] = shared.split(&Layout::checked([(0, SLOT)]).unwrap());
+        let mut target = McubootTarget::<_, _, _, 256>::new(region, SoftSha256::default(), slots, ACTIVE)?;
+        let image = image(9000);
+        let head = &image[..HEAD_LEN];
+        let done = block_on(async {
+            target.init(&Image { size: Some(9000), head, ..Image::new(KIND) }, 0).await?;
+            target.write(&image).await?;
+            let checked = target.digest().await?;
+            target.apply(checked.matches(&checked.digest).unwrap()).await
+        });
+        assert_eq!(done, Ok(Applied::AtReset));
+        Ok(())
+    };
+    assert_eq!(made(&slots), Ok(()));
+    let others = Slots::pair::<Short, Short>(SLOT, SLOT, config);
+    assert_eq!(made(&others), Err(ConfigError::WriteSize), "slots of another flash");
 }
 
 #[test]

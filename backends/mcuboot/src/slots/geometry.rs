@@ -21,6 +21,9 @@ impl Slots {
         if matches!(mode, Mode::SingleSlot) {
             return Err(ConfigError::SingleSlot);
         }
+        if config.index > 15 {
+            return Err(ConfigError::Index);
+        }
         if mode.chooses() && config.encryption.is_some() && !matches!(mode, Mode::RamLoad | Mode::RamLoadRevert) {
             return Err(ConfigError::Encryption);
         }
@@ -68,8 +71,8 @@ impl Slots {
         if max_image == 0 {
             return Err(ConfigError::Size);
         }
-        // The header's magic, in whole words.
-        let held = if mode.chooses() { most(4, flash.write[1]) } else { 0 };
+        // The header's magic, in whole words of both: either may be the one that does not run.
+        let held = if mode.chooses() { most(4, longest_write) } else { 0 };
         let mut identity = 0x4255_434d;
         let parts = [
             primary,

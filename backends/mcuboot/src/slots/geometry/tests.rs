@@ -238,6 +238,19 @@ fn where_the_bootloader_chooses_the_first_word_is_held_back() {
         assert_eq!(slots(Align::A8, Mode::DirectXip, write).held, held);
         assert_eq!(slots(Align::A8, Mode::OverwriteOnly, write).held, 0);
     }
+    for write in [[1, 8], [8, 1]] {
+        let flash = Flash { write, unit: [SECTOR; 2] };
+        let slots = Slots::with_geometry([S; 2], flash, Config::new(Mode::DirectXip)).unwrap();
+        assert_eq!(slots.held, 8, "{write:?}: either slot takes an image");
+    }
+}
+
+#[test]
+fn an_image_s_index_has_room_in_the_mark() {
+    let made =
+        |index| try_pair([S; 2], 4, SECTOR, Config::new(Mode::SwapMove).index(index)).map(|slots| slots.wanted(40));
+    assert_eq!(made(15), Ok(0xf2));
+    assert_eq!(made(16), Err(ConfigError::Index));
 }
 
 #[test]
