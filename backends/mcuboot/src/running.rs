@@ -8,7 +8,7 @@ use dfu_target::{Digest, Sha256};
 use embedded_storage_async::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::check::Tlvs;
-use crate::mark::{Flag, IMAGE_OK, MAX_MARK, Mark, SET, SwapType, read_mark};
+use crate::mark::{Flag, IMAGE_OK, MAGIC_LEN, MAX_MARK, Mark, SET, SwapType, read_mark};
 use crate::verify::{Entry, Verify};
 use crate::{Active, ConfigError, Mode, Refusal, Slots};
 
@@ -202,9 +202,9 @@ impl<'a, F: NorFlash, P: AsRef<Slots>> Running<'a, F, P> {
         }
         if state == RunningState::Factory {
             let slots = *self.place.as_ref();
-            let len = slots.distance(IMAGE_OK).saturating_sub(config.align.bytes());
-            let magic = slots.request.get(MAX_MARK.saturating_sub(len as usize)..).unwrap_or(&[]);
-            let at = self.region.size().saturating_sub(len);
+            let len = const { if F::WRITE_SIZE > MAGIC_LEN { F::WRITE_SIZE } else { MAGIC_LEN } };
+            let magic = slots.request.get(MAX_MARK.saturating_sub(len)..).unwrap_or(&[]);
+            let at = self.region.size().saturating_sub(len as u32);
             self.region.write(at, magic).await.map_err(ConfirmError::Flash)?;
         }
         match self.state().await? {

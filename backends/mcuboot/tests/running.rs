@@ -7,7 +7,7 @@ use dfu_target::flash::{Layout, Shared};
 use dfu_target::image::mcuboot::Version;
 use dfu_target::{Digest, Sha256, blocking::block_on};
 use dfu_target_mcuboot::{
-    Config, ConfigError, ConfirmError, Flag, Mark, Mode, Running, RunningState, Side, Slots, SwapType, View,
+    Align, Config, ConfigError, ConfirmError, Flag, Mark, Mode, Running, RunningState, Side, Slots, SwapType, View,
 };
 use dfu_testkit::flash::{Chip, Fault, SimFlash};
 use dfu_testkit::image::ImageBuilder;
@@ -145,8 +145,12 @@ fn what_the_bootloader_did_last_is_told_by_the_whole_mark() {
 
 /// Confirms an image whose slot ends with a trailer of these bytes; what it says, and how often it wrote.
 fn confirm(mode: Mode, trailer: &[u8], fault: Option<Fault>) -> (Result<(), ConfirmError<()>>, u64) {
+    confirm_by(Config::new(mode), trailer, fault)
+}
+
+fn confirm_by(config: Config, trailer: &[u8], fault: Option<Fault>) -> (Result<(), ConfirmError<()>>, u64) {
     let chip = Chip::<4, 4096>::new(SimFlash::new(SLOT as usize));
-    let slots = Slots::new::<Chip<4, 4096>>(SLOT, Config::new(mode));
+    let slots = Slots::new::<Chip<4, 4096>>(SLOT, config);
     chip.sim().load(SLOT - trailer.len() as u32, trailer);
     if let Some(fault) = fault {
         chip.sim().fault_after(0, fault);
@@ -184,6 +188,8 @@ fn a_word_confirms_an_image_on_trial_and_no_other_costs_one() {
     assert_eq!(confirm(Mode::OverwriteOnly, &on_trial, None), (Ok(()), 0));
     assert_eq!(confirm(Mode::SwapMove, &[], None), (Ok(()), 0), "from a programmer");
     assert_eq!(confirm(Mode::DirectXipRevert, &[], None), (Ok(()), 5), "it would be erased: with the magic");
+    let wide = Config::new(Mode::DirectXipRevert).align(Align::A32);
+    assert_eq!(confirm_by(wide, &[], None), (Ok(()), 5), "the magic and no word before it");
 }
 
 #[test]

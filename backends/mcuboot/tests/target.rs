@@ -11,7 +11,7 @@ use dfu_target::{DfuTarget, blocking::block_on};
 use dfu_target_mcuboot::{
     Active, Align, Config, ConfigError, Error, McubootTarget, Mode, Refusal, RunningState, Slots, SwapType,
 };
-use dfu_testkit::flash::{Chip, Fault, SimError, SimFlash};
+use dfu_testkit::flash::{Chip, Cut, Fault, SimError, SimFlash};
 use dfu_testkit::image::ImageBuilder;
 
 const SECTOR: u32 = 4096;
@@ -217,6 +217,24 @@ fn where_the_slots_words_differ_the_first_word_kept_back_is_one_of_either() {
     assert_eq!(made(&slots), Ok(()));
     let others = Slots::pair::<Short, Short>(SLOT, SLOT, config);
     assert_eq!(made(&others), Err(ConfigError::WriteSize), "slots of another flash");
+}
+
+#[test]
+fn a_cut_in_the_mark_leaves_no_word_that_is_written_twice() {
+    let config = Config::new(Mode::DirectXipRevert).align(Align::A32);
+    for points in 0..6 {
+        with::<4>(config, |target, chip| {
+            let image = image(9000);
+            let proof = store(target, &image);
+            chip.sim().cut_after(points, Cut::Before);
+            let cut = block_on(target.apply(proof)).is_err();
+            assert_eq!(cut, points < 5, "the magic and the first word");
+            chip.sim().power_on();
+            assert_eq!(init(target, &image, 9000), Ok(9000));
+            let proof = check(target);
+            assert_eq!(block_on(target.apply(proof)), Ok(Applied::AtReset), "after {points}");
+        });
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use dfu_target::target::Call;
 use embedded_storage_async::nor_flash::NorFlash;
 
 use super::work::Work;
-use crate::mark::{Found, IMAGE_OK, MAGIC_BLOCK, MAX_MARK, SWAP_INFO};
+use crate::mark::{Found, IMAGE_OK, MAGIC_BLOCK, MAGIC_LEN, MAX_MARK, SWAP_INFO};
 use crate::{Slots, Verify};
 
 /// What a call comes to next.
@@ -245,7 +245,9 @@ impl<F: NorFlash, E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work
                         _ if held > 0 => Step::PutHead,
                         _ => Step::Look,
                     };
-                    let from = slots.distance(field);
+                    // Without the erased bytes before it: a word of them that a cut leaves is written again.
+                    let magic = const { if F::WRITE_SIZE > MAGIC_LEN { F::WRITE_SIZE } else { MAGIC_LEN } };
+                    let from = if field == MAGIC_BLOCK { magic as u32 } else { slots.distance(field) };
                     if slots.mode().has_trailer() && (field == MAGIC_BLOCK || slots.wanted(from) != slots.config.erased)
                     {
                         let len = if field == MAGIC_BLOCK { from as usize } else { F::WRITE_SIZE };
