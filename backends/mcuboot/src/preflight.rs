@@ -63,10 +63,7 @@ impl Preflight<'_> {
             Refusal::NotForRam
         } else if least > room {
             Refusal::Ram { image: header.load_addr, size: least }
-        } else if matches!(slots.mode(), Mode::DirectXip | Mode::DirectXipRevert)
-            && header.flags & flags::ROM_FIXED != 0
-            && header.load_addr != address
-        {
+        } else if is_elsewhere(header, slots, address) {
             Refusal::Address { image: header.load_addr, slot: address }
         } else if let Some(running) = running
             && slots.mode().chooses()
@@ -80,13 +77,22 @@ impl Preflight<'_> {
 }
 
 /// Whether a bootloader that chooses by version would look at an image with this header, and prefer it to the one that
-/// runs. A header that was cut while it was written is one that no bootloader looks at, as a rule.
-pub(crate) fn is_preferred(header: &Header, running: Option<Version>, slots: &Slots) -> bool {
+/// runs; from which address, where that is known. A header that was cut while it was written is one that no bootloader
+/// looks at, as a rule.
+pub(crate) fn is_preferred(header: &Header, running: Option<Version>, slots: &Slots, address: Option<u32>) -> bool {
     let Flags { refused, needed } = slots.flags;
     header.hashed_len() <= slots.max_image
         && header.flags & refused == 0
         && header.flags & needed == needed
+        && address.is_none_or(|address| !is_elsewhere(header, slots, address))
         && running.is_none_or(|running| header.version.beats(&running, slots.config.build_number))
+}
+
+/// Whether an image that runs where it lies runs nowhere but at another address.
+fn is_elsewhere(header: &Header, slots: &Slots, address: u32) -> bool {
+    matches!(slots.mode(), Mode::DirectXip | Mode::DirectXipRevert)
+        && header.flags & flags::ROM_FIXED != 0
+        && header.load_addr != address
 }
 
 /// How many bytes of RAM the bootloader has for this image, where it wants to be; no end of them where it does not
@@ -134,7 +140,7 @@ mod tests {
     #[test]
     fn an_image_is_preferred_if_it_could_run_and_is_higher() {
         let slots = slots(Config::new(Mode::DirectXip));
-        let preferred = |header: Header, running| is_preferred(&header, running, &slots);
+        let preferred = |header: Header, running| is_preferred(&header, running, &slots, None);
         assert!(preferred(header(0), None));
         assert!(!preferred(header(0), Some(VERSION)), "the same");
         let (lower, higher) = (Version { major: 0, ..VERSION }, Version { minor: 1, ..VERSION });
@@ -145,9 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_runs_elsewhere_is_not_preferred() {
+        for mode in [Mode::DirectXip, Mode::DirectXipRevert] {
+            let slots = slots(Config::new(mode));
+            let fixed = |load_addr| Header { load_addr, ..header(flags::ROM_FIXED) };
+            let preferred = |load_addr| is_preferred(&fixed(load_addr), None, &slots, Some(0x8000));
+            assert_eq!((preferred(0x8000), preferred(0)), (true, false), "{mode:?}");
+            assert!(is_preferred(&header(0), None, &slots, Some(0x8000)), "{mode:?}: it says no address");
+        }
+    }
+
+    #[test]
     fn an_image_for_ram_says_so() {
         let slots = slots(Config::new(Mode::RamLoad));
-        let preferred = |flags| is_preferred(&header(flags), None, &slots);
+        let preferred = |flags| is_preferred(&header(flags), None, &slots, Some(1));
         assert!(preferred(flags::RAM_LOAD) && preferred(flags::RAM_LOAD | flags::ROM_FIXED));
         assert!(!preferred(0) && !preferred(flags::ROM_FIXED));
     }

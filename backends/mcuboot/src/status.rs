@@ -135,6 +135,6 @@ impl Status {
 /// What the slot that does not run asks for.
 fn pending(slots: &Slots, running: &View, other: &View) -> Option<SwapType> {
     let header = other.header?;
-    let preferred = is_preferred(&header, running.header.map(|runs| runs.version), slots);
+    let preferred = is_preferred(&header, running.header.map(|runs| runs.version), slots, None);
     other.mark.asks(slots.mode()).filter(|_| preferred || !slots.mode().chooses())
 }

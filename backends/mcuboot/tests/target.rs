@@ -326,4 +326,9 @@ fn another_image_that_the_bootloader_would_choose_is_not_written_over() {
     }
     refused::<4>(Align::A8);
     refused::<32>(Align::A32);
+    with::<4>(Config::new(Mode::DirectXip), |target, chip| {
+        let elsewhere = ImageBuilder::new().version(3, 0, 0, 0).flags(0x100).load_addr(0x0800_0000);
+        chip.sim().load(0, &elsewhere.build());
+        assert_eq!(init(target, &image(9000), 0), Ok(0), "from this slot it never runs");
+    });
 }

@@ -292,7 +292,7 @@ impl<E, H: Sha256, P: AsRef<Slots>, V: Verify, const N: usize> Work<E, H, P, V, 
                 let torn = held < HEADER_LEN && bytes.get(held..HEADER_LEN) == self.head.get(held..);
                 let runs = self.active.version;
                 match Header::parse(bytes) {
-                    Ok(header) if pending && !torn && is_preferred(&header, runs, slots) => {
+                    Ok(header) if pending && !torn && is_preferred(&header, runs, slots, Some(self.address)) => {
                         Found::Pending(SwapType::Test)
                     }
                     _ => Found::Foreign,
