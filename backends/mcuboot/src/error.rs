@@ -16,7 +16,8 @@ pub enum Error<E> {
     /// The image is refused. Where its first bytes show why, no flash was changed.
     Refused(Refusal),
     /// The running image is on trial, and the slot holds the way back; or it comes from a programmer, unconfirmed, and
-    /// would be erased on the way back. Nothing was changed: confirm it first, or reset without.
+    /// would be erased on the way back. Nothing was changed: confirm it first, and say so with
+    /// [`set_active`](crate::McubootTarget::set_active), or reset without.
     Trial,
     /// An image in the slot waits for the reset. Nothing was changed: reset, or withdraw it first.
     Pending(SwapType),

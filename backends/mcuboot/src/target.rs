@@ -109,6 +109,13 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
         read_mark(&mut self.region, self.work.place.as_ref()).await.map_err(Error::Flash)
     }
 
+    /// Takes note of what runs by now: after [`Running::confirm`](crate::Running::confirm) a trial is over, and the
+    /// slot takes an image without a new target. Without a version that of before stays.
+    pub fn set_active(&mut self, active: Active) {
+        let version = active.version.or(self.work.active.version);
+        self.work.active = Active { version, ..active };
+    }
+
     /// What more is asked of an image, and was found out about the last one.
     pub fn verifier(&self) -> &V {
         &self.work.verify

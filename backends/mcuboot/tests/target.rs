@@ -238,6 +238,28 @@ fn a_cut_in_the_mark_leaves_no_word_that_is_written_twice() {
 }
 
 #[test]
+fn a_trial_is_over_when_the_target_is_told() {
+    with::<4>(Config::new(Mode::SwapMove), |target, chip| {
+        let image = image(9000);
+        target.set_active(Active::new(RunningState::Trial, None));
+        assert_eq!(init(target, &image, 0), Err(Error::Trial));
+        assert_eq!(block_on(target.abort()), Err(Error::Trial));
+        target.set_active(Active::new(RunningState::Confirmed, None));
+        assert_eq!(init(target, &image, 0), Ok(0));
+        assert_eq!(chip.sim().points(), 0);
+    });
+    with::<4>(Config::new(Mode::DirectXip), |target, _| {
+        target.set_active(Active::new(RunningState::Confirmed, None));
+        let older = ImageBuilder::new().version(0, 9, 0, 0).total_size(9000).build().to_vec();
+        let refused = init(target, &older, 0);
+        assert!(
+            matches!(refused, Err(Error::Refused(Refusal::Outranked { .. }))),
+            "the version of before: {refused:?}"
+        );
+    });
+}
+
+#[test]
 fn withdrawing_a_request_erases_one_sector_and_giving_up_the_image_as_few() {
     for (mode, given_up) in
         [(Mode::SwapMove, 2), (Mode::SwapOffset, 3), (Mode::DirectXip, 1), (Mode::DirectXipRevert, 1)]
