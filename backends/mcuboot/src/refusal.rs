@@ -19,7 +19,9 @@ pub enum Refusal {
         /// The largest image that the bootloader takes in this mode, in bytes.
         max: u32,
     },
-    /// The file is shorter than its header says.
+    /// The file is shorter than its header says: the size that was announced, or where that is not known what came. Of
+    /// the kind `Refused`, since the file is so, as a rule: to begin again brings the same for ever, and costs the whole
+    /// download each time where no size is known.
     Truncated {
         /// How many bytes there are.
         have: u32,
@@ -115,7 +117,7 @@ impl Refusal {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::Truncated { .. } | Self::Tlv { .. } | Self::Hash => ErrorKind::Corrupt,
+            Self::Tlv { .. } | Self::Hash => ErrorKind::Corrupt,
             _ => ErrorKind::Refused,
         }
     }

@@ -121,8 +121,8 @@ fn an_error_s_kind_tells_whether_another_try_helps() {
     let damaged = Refusal::Tlv { fault: TlvFault::Damaged, offset: 0, tlv: 0 };
     for (refusals, kind) in [
         (&[too_large][..], ErrorKind::TooLarge),
-        (&[truncated, damaged, Refusal::Hash], ErrorKind::Corrupt),
-        (&[header, Refusal::Vendor, Refusal::NoCounter, unsigned, signature], ErrorKind::Refused),
+        (&[damaged, Refusal::Hash], ErrorKind::Corrupt),
+        (&[header, truncated, Refusal::Vendor, Refusal::NoCounter, unsigned, signature], ErrorKind::Refused),
     ] {
         for refusal in refusals {
             assert_eq!(Error::<()>::Refused(*refusal).kind(), kind, "{refusal}");
