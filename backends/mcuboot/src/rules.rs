@@ -88,9 +88,10 @@ pub struct Need {
 pub enum VersionRule {
     /// Any.
     Any,
-    /// Higher ones than the one that runs.
+    /// Higher ones than the one that runs; any where that is not known ([`Active::version`](crate::Active::version) is
+    /// `None`).
     Newer,
-    /// Higher ones than the one that runs, or that one again.
+    /// Higher ones than the one that runs, or that one again; any where that is not known.
     NewerOrEqual,
 }
 

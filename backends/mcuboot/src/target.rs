@@ -121,10 +121,11 @@ impl<'a, F: NorFlash, H: Sha256, P: AsRef<Slots>, const N: usize, V: Verify> Mcu
         &self.work.verify
     }
 
-    /// Withdraws what is pending: the next reset changes nothing. What else the slot holds stays, but for what
-    /// shares a sector with the mark; and all of it, where nothing is pending. Legal to repeat, and in any state of
-    /// the slot; but refused while the running image is on trial, when nothing is pending and the slot holds the way
-    /// back. Bytes that come next are refused: [`init`](DfuTarget::init) comes first.
+    /// Withdraws what is pending: the next reset changes nothing. Erased is the sector with the mark, or where the first
+    /// word is kept back, the image's first one, each with what else is in it; all else stays. A mark that is torn, or
+    /// not MCUboot's, is erased like one that asks for something; where neither a mark nor an image waits, nothing is.
+    /// Legal to repeat, and in any state of the slot; but refused while the running image is on trial, when nothing is
+    /// pending and the slot holds the way back. Bytes that come next are refused: [`init`](DfuTarget::init) comes first.
     ///
     /// # Power and cancellation
     ///
