@@ -13,7 +13,8 @@
 ///
 /// # Cancellation
 ///
-/// Any future may be dropped; `open` works afterwards.
+/// Any future may be dropped; `open` works afterwards. After a dropped `open` or `read`, or one that failed, `read` is not
+/// called before `open` is: a `read` all the same may be an error, or give what lies behind bytes that were lost.
 pub trait Source {
     /// Why the file could not be had.
     type Error: Error;

@@ -42,8 +42,8 @@ where
 {
     let [mut full, mut spare] = buffers;
     let mut course = Course::new(backoff);
-    // What was received ahead, and how that went.
-    let mut ahead = None;
+    // What was received ahead, and how that went; or that the source failed behind bytes which are not stored yet.
+    let mut ahead: Option<Received<S::Error, T::Error>> = None;
     loop {
         if course.work != Work::Write {
             let wanted = observer(course.report(session, source.paid())).is_continue();
@@ -58,10 +58,17 @@ where
             delay.delay_ms(course.pause).await;
             Ok(())
         // Taken in any case: where anything else comes next, it is not wanted any more.
-        } else if let (Work::Read, Some((count, received))) = (course.work, ahead.take()) {
+        } else if let (Work::Read, Some((count, received))) =
+            (course.work, ahead.take_if(|_| course.work != Work::Write))
+        {
             mem::swap(&mut full, &mut spare);
             course.count = count;
-            received
+            if count > 0 && received.is_err() {
+                ahead = Some((0, received));
+                Ok(())
+            } else {
+                received
+            }
         } else {
             let (buffer, store) = match course.work {
                 Work::Read => (&mut *full, session::Call::Prepare),
@@ -70,7 +77,7 @@ where
                 _ => (&mut *spare, session::Call::Prepare),
             };
             let receives = match store {
-                session::Call::Write(piece) => course.wants_more_than(piece),
+                session::Call::Write(piece) => ahead.is_none() && course.wants_more_than(piece),
                 _ => course.work != Work::Resume,
             };
             let opens = (course.work == Work::Open).then_some(course.offset);
@@ -79,13 +86,15 @@ where
                 async |worked| if receives { receive(source, opens, meta, buffer, worked).await } else { (0, Ok(())) },
                 async |came| work(session, &store, receives, came).await,
             );
-            came.await.and_then(|(count, received)| match course.work {
-                Work::Write if receives => {
-                    ahead = Some((count, received));
-                    Ok(())
-                }
-                _ => {
+            came.await.and_then(|(count, received)| {
+                let writes = course.work == Work::Write;
+                if !writes {
                     course.count = count;
+                }
+                if writes && receives || count > 0 && received.is_err() {
+                    ahead = Some((if writes { count } else { 0 }, received));
+                    Ok(())
+                } else {
                     received
                 }
             })
@@ -97,15 +106,17 @@ where
     }
 }
 
-/// Opens the source at an offset; or receives until the buffer is full or the work beside it is done. How much came, and
-/// how that ended: bytes that came before a failure count, and it is told by the next call.
+/// How much came, and how that ended: bytes that came before a failure count.
+type Received<S, T> = (usize, Result<(), DownloadError<S, T>>);
+
+/// Opens the source at an offset; or receives until the buffer is full or the work beside it is done.
 async fn receive<S: Source, T>(
     source: &mut S,
     opens: Option<u32>,
     meta: &mut Meta,
     buffer: &mut [u8],
     worked: &Cell<bool>,
-) -> (usize, Result<(), DownloadError<S::Error, T>>) {
+) -> Received<S::Error, T> {
     let mut filled = 0;
     while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
         let mut count = 0;
@@ -116,7 +127,7 @@ async fn receive<S: Source, T>(
         let result = source.call(call).await;
         filled = filled.saturating_add(count);
         match result {
-            Err(error) if filled == 0 => return (0, Err(DownloadError::Source(error))),
+            Err(error) => return (filled, Err(DownloadError::Source(error))),
             Ok(()) if count > 0 && !worked.get() => {}
             _ => break,
         }
