@@ -15,7 +15,8 @@ use std::rc::Rc;
 
 use dfu_target::progress::NoProgress;
 use dfu_target::session::{SessionError, Update};
-use dfu_target::{Begun, ImageId, Request, Session};
+use dfu_target::target::{Checked, Proof};
+use dfu_target::{Applied, Begun, DfuTarget, ErrorType, Image, ImageId, ImageKind, Request, Session, Written};
 use embedded_io_async::ErrorKind as IoError;
 use fota_download::http::{Error, Fault};
 use fota_download::{Backoff, DownloadError, Http, Meta, Report, Source, Step, download};
@@ -363,6 +364,85 @@ fn a_target_that_goes_back_gets_the_bytes_once_more() {
         let (outcome, pauses) = with_session(&mut target, request(), |session| run(&server, session, Backoff::new()));
         assert_eq!((outcome, pauses), (Ok(()), vec![]), "{to}");
         assert!(target.bytes == file, "{to}");
+    }
+}
+
+#[test]
+fn a_target_that_goes_back_gets_them_in_stretches_too() {
+    let file = image(30_000, 1);
+    for to in [18_000, 10_000, 1_000, 0] {
+        for limit in [512, 2_303] {
+            let server = serving(&file);
+            let mut target = Ram { rewind: Some((110, to)), ..Ram::default() };
+            let (mut clock, mut header) = (Clock::default(), [0; 600]);
+            let mut source = Http::new(&server, "https://fw.example/app.bin", &mut header).unwrap().record_limit(limit);
+            let outcome = with_session(&mut target, request(), |session| {
+                let on = |_| ControlFlow::Continue(());
+                block_on(download(&mut source, session, Backoff::new(), &mut clock, &mut [0; 256], on))
+            });
+            assert_eq!((outcome, clock.0), (Ok(()), vec![]), "{to} {limit}");
+            assert!(target.bytes == file, "{to} {limit}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_goes_back_far_begins_a_new_row_of_attempts() {
+    let file = image(30_000, 1);
+    let body = file.clone();
+    let server = Server::new(move |request| cut(serve(request, &body, "\"v1\""), 2_000, Then::Fail));
+    let mut target = Ram { rewind: Some((110, 0)), ..Ram::default() };
+    let (outcome, pauses) = with_session(&mut target, request(), |session| run(&server, session, Backoff::new()));
+    assert_eq!(outcome, Ok(()));
+    assert!(target.bytes == file && pauses.iter().all(|ms| *ms == 1_000), "{pauses:?}");
+}
+
+#[test]
+fn a_target_that_goes_back_for_ever_ends_it() {
+    /// Takes all but the last byte, each time.
+    struct Never(Ram);
+    impl ErrorType for Never {
+        type Error = RamError;
+    }
+    impl DfuTarget for Never {
+        fn identity(&self, kind: ImageKind, index: u8) -> u32 {
+            self.0.identity(kind, index)
+        }
+        fn accepts(&self, kind: ImageKind, index: u8) -> bool {
+            self.0.accepts(kind, index)
+        }
+        async fn init(&mut self, image: &Image<'_>, resume: u32) -> Result<u32, RamError> {
+            self.0.init(image, resume).await
+        }
+        async fn write(&mut self, bytes: &[u8]) -> Result<Written, RamError> {
+            if self.0.bytes.len() + bytes.len() >= 3_000 {
+                self.0.bytes.clear();
+                return Ok(Written::Rewind(0));
+            }
+            self.0.write(bytes).await
+        }
+        async fn digest(&mut self) -> Result<Checked, RamError> {
+            self.0.digest().await
+        }
+        async fn apply(&mut self, proof: Proof) -> Result<Applied, RamError> {
+            self.0.apply(proof).await
+        }
+        async fn abort(&mut self) -> Result<(), RamError> {
+            self.0.abort().await
+        }
+    }
+    for limit in [None, Some(512)] {
+        let server = serving(&image(3_000, 1));
+        let (mut target, mut clock, mut header) = (Never(Ram::default()), Clock::default(), [0; 600]);
+        let mut source = Http::new(&server, "https://fw.example/app.bin", &mut header).unwrap();
+        if let Some(limit) = limit {
+            source = source.record_limit(limit);
+        }
+        let mut update = Update::new(&mut target, NoProgress, request());
+        let Ok(Begun::Receiving(mut session)) = block_on(update.begin()) else { panic!("nothing is stored") };
+        let on = |_| ControlFlow::Continue(());
+        let outcome = block_on(download(&mut source, &mut session, Backoff::new(), &mut clock, &mut [0; 256], on));
+        assert_eq!((outcome, clock.0), (Err(DownloadError::Unsettled), vec![]));
     }
 }
 

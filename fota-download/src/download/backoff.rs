@@ -56,17 +56,24 @@ pub(super) struct Patience {
     backoff: Backoff,
     attempt: u32,
     restarts: u32,
-    /// New bytes came since the source was opened.
+    /// How often in a row the target went back, without a byte that never came before.
+    rewinds: u32,
+    /// Bytes came since the source was opened.
     moved: bool,
+    /// Where it was opened.
+    base: u32,
     /// The pause before the next attempt, in milliseconds.
     pause: u32,
-    /// All bytes before this came once.
+    /// All bytes before this came since the target went back.
     high: u32,
+    /// All bytes before this came once.
+    top: u32,
 }
 
 impl Patience {
     pub(super) fn new(backoff: Backoff) -> Self {
-        Self { backoff, attempt: 0, restarts: 0, moved: false, pause: backoff.first, high: 0 }
+        let pause = backoff.first;
+        Self { backoff, attempt: 0, restarts: 0, rewinds: 0, moved: false, base: 0, pause, high: 0, top: 0 }
     }
 
     /// The number of failures in a row.
@@ -80,16 +87,21 @@ impl Patience {
             self.high = offset;
             self.attempt = 0;
             self.pause = self.backoff.first;
-            self.moved = true;
         }
+        if offset > self.top {
+            self.top = offset;
+            self.rewinds = 0;
+        }
+        self.moved |= offset > self.base;
     }
 
-    /// The source is open.
-    pub(super) fn opened(&mut self) {
+    /// The source is open at this offset.
+    pub(super) fn opened(&mut self, offset: u32) {
         self.moved = false;
+        self.base = offset;
     }
 
-    /// Whether a new byte came since the source was opened.
+    /// Whether a byte came since the source was opened.
     pub(super) fn moved(&self) -> bool {
         self.moved
     }
@@ -99,6 +111,15 @@ impl Patience {
     pub(super) fn started_over(&mut self) {
         self.restarts = self.restarts.wrapping_add(1);
         self.high = 0;
+        self.top = 0;
+    }
+
+    /// The target wants the bytes from this offset once more, so that they count as new ones. `false`: it went back
+    /// too often.
+    pub(super) fn went_back(&mut self, offset: u32) -> bool {
+        self.rewinds = self.rewinds.wrapping_add(1);
+        self.high = self.high.min(offset);
+        self.rewinds <= u32::from(self.backoff.attempts)
     }
 
     /// Uses up an attempt; `false`: there is none left.

@@ -102,8 +102,8 @@ impl Course {
                 Work::Open
             }
             Work::Open => {
-                self.patience.opened();
                 let wanted = agreed(session, self.meta)?;
+                self.patience.opened(wanted);
                 let other = wanted != self.offset;
                 if other {
                     self.patience.started_over();
@@ -127,7 +127,7 @@ impl Course {
             Work::Read => return Err(DownloadError::Ended { have: self.offset }),
             Work::Write if session.offset() == self.offset => Work::Read,
             // The target wants some of them once more.
-            Work::Write if self.patience.spend() => Work::Open,
+            Work::Write if self.patience.went_back(session.offset()) => Work::Open,
             Work::Write => return Err(DownloadError::Unsettled),
         };
         Ok(())
