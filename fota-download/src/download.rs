@@ -64,7 +64,7 @@ pub enum Step {
 ///
 /// `buf` is what is read and written at once: 512 bytes to 4 KiB, aligned to 4 where the flash driver gains from
 /// it, never empty. `observer` is called before each step, where [`ControlFlow::Break`] ends the
-/// download, and once more when all bytes came.
+/// download, and once more when all bytes came, which ends it whatever it returns.
 ///
 /// # Cancellation
 ///

@@ -34,7 +34,7 @@ pub enum Event {
     Receiving(Report),
     /// Something failed that may go better after a pause: see [`Step::Wait`].
     Waiting(Report),
-    /// [`Control::pause`] holds it. Nothing is open meanwhile.
+    /// [`Control::pause`] holds it. Nothing is open meanwhile. Not told of a pause once all bytes are there.
     Paused(Report),
     /// All bytes are there; they are read back and checked.
     Verifying,
@@ -62,7 +62,7 @@ pub struct Finished {
 /// An image that was applied before and lies there still is not applied again ([`FotaError::Attempted`]), unless the
 /// job says so: it ran and came back.
 ///
-/// `control` may be held by another task, which pauses, resumes or cancels. Whatever ends it, what is stored stays; the
+/// `control` may be held by another task, which pauses, resumes or cancels, up to the request to run the image. Whatever ends it, what is stored stays; the
 /// same job goes on later, also after a reset. But for what was read back and is not right, be it the file's fault or
 /// the flash's: that is given up, and the next call begins anew; after [`Job::attempts`] of them the image is
 /// [`Rejected`](SessionError::Rejected) without a byte.
@@ -98,15 +98,16 @@ where
     let mut update = Update::new(Only::new(target, job.kind), store, job.request());
     let mut source = Watched { source, watch: &watch };
     let work = pin!(async {
-        let mut was_staged = true;
-        let staged = match update.begin().await.map_err(FotaError::Session)? {
+        let mut begun = update.begin().await.map_err(FotaError::Session)?;
+        let was_staged = matches!(begun, Begun::Staged(_));
+        if let Begun::Receiving(session) = &mut begun {
+            fetch(&mut source, session, job, clock, buffers, &mut observer).await?;
+            observer(Event::Verifying);
+        }
+        held(&mut source, clock).await?;
+        let staged = match begun {
             Begun::Staged(staged) => Ok(staged),
-            Begun::Receiving(mut session) => {
-                was_staged = false;
-                fetch(&mut source, &mut session, job, clock, buffers, &mut observer).await?;
-                observer(Event::Verifying);
-                session.finish().await
-            }
+            Begun::Receiving(session) => session.finish().await,
         };
         let (mut session, error) = match staged {
             Ok(staged) if staged.attempted() && !job.again => return Err(FotaError::Attempted),
@@ -116,6 +117,7 @@ where
                 match verify(staged, job) {
                     Ok(verified) => {
                         observer(Event::Verified(digest));
+                        held(&mut source, clock).await?;
                         return match verified.apply().await {
                             Ok(applied) => Ok(Finished { applied, digest, was_staged }),
                             Err(failed) => Err(FotaError::Session(failed.into_error())),
@@ -164,23 +166,38 @@ async fn fetch<S: Source, T: DfuTarget, P: ProgressStore>(
         });
         let Err(error) = came.await else { return Ok(()) };
         match FotaError::from(error) {
-            FotaError::Cancelled => source.close(),
+            FotaError::Cancelled => {}
             error => return Err(error),
         }
         if let Some(size) = too_large {
+            source.close();
             return Err(FotaError::TooLarge { size });
         }
         // Whoever paused decides how it goes on.
         if let (Wish::Pause, Some(report)) = (watch.wish(), last) {
             observer(Event::Paused(report));
         }
-        watch.hold(clock).await;
-        if watch.wish() == Wish::Cancel {
-            return Err(FotaError::Cancelled);
-        }
+        held(source, clock).await?;
         if watch.is_late() {
             return Err(FotaError::Deadline);
         }
+    }
+}
+
+/// Waits as long as the update is held; it fails where the update is not wanted any more.
+async fn held<S: Source, T>(
+    source: &mut Watched<'_, &mut S>,
+    clock: &mut impl DelayNs,
+) -> Result<(), FotaError<S::Error, T>> {
+    let watch = source.watch;
+    if !watch.goes_on() {
+        source.close();
+    }
+    watch.hold(clock).await;
+    match watch.wish() {
+        Wish::Run => Ok(()),
+        Wish::Pause => Err(FotaError::Deadline),
+        Wish::Cancel => Err(FotaError::Cancelled),
     }
 }
 

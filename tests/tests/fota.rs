@@ -365,6 +365,69 @@ fn cancelling_does_not_wait_for_a_server_that_says_nothing() {
 }
 
 #[test]
+fn what_is_cancelled_or_held_is_not_applied_however_far_it_came() {
+    let image = image();
+    let job = Job::of(sha256(&image)).save_every(1024);
+    for at in [Event::Verifying, Event::Verified(sha256(&image))] {
+        let (device, control) = (device(), Control::new());
+        let mut source = FlakySource::new(&image);
+        let ended = call(&device, &mut source, &job, &control, |event| {
+            if event == at {
+                control.cancel();
+            }
+        });
+        assert_eq!(ended.unwrap_err(), "the update was cancelled", "{at:?}");
+        assert_eq!(source.closed(), 1, "what nobody reads is not kept open");
+        device.boot();
+        assert!(!device.holds(device.primary(), &image), "{at:?}");
+        // All of it is there, which changes nothing.
+        let given = source.given();
+        let ended = call(&device, &mut source, &job, &control, |_| ());
+        assert_eq!(ended.unwrap_err(), "the update was cancelled", "{at:?}");
+        control.pause();
+        let ended = call(&device, &mut source, &job.clone().deadline(5_000), &control, |_| ());
+        assert_eq!(ended.unwrap_err(), "the update was not there by its deadline", "{at:?}");
+        device.boot();
+        assert!(!device.holds(device.primary(), &image), "{at:?}");
+        control.resume();
+        let done = call(&device, &mut source, &job, &control, |_| ()).unwrap();
+        let was_staged = at != Event::Verifying;
+        assert_eq!(done.was_staged, was_staged);
+        assert!(source.given() - given < if was_staged { 1 } else { 3000 }, "what is stored stays");
+        device.boot();
+        assert!(device.holds(device.primary(), &image), "{at:?}");
+    }
+}
+
+#[test]
+fn a_pause_after_the_last_byte_holds_it_until_it_is_resumed() {
+    let (image, device, time, control) = (image(), device(), Timeline::default(), Control::new());
+    let job = Job::of(sha256(&image));
+    let resumes = async {
+        time.sleep(Duration::from_secs(60)).await;
+        control.resume();
+    };
+    let mut shared = device.share();
+    let (_, target, log) = device.open(&mut shared);
+    let (mut clock, mut source) = (time.clone(), FlakySource::new(&image));
+    let (mut a, mut b) = ([0; 512], [0; 512]);
+    let on = |event| {
+        if let Event::Verifying = event {
+            control.pause();
+        }
+    };
+    let update = fota(&mut source, target, log, &job, &control, &mut clock, [&mut a, &mut b], on);
+    let (mut resumes, mut update) = (std::pin::pin!(resumes), std::pin::pin!(update));
+    let mut is_resumed = false;
+    let ended = time.run(std::future::poll_fn(|context| {
+        is_resumed = is_resumed || resumes.as_mut().poll(context).is_ready();
+        update.as_mut().poll(context)
+    }));
+    assert_eq!(ended.unwrap().digest, sha256(&image));
+    assert!((60..62).contains(&time.now().as_secs()), "{:?}", time.now());
+}
+
+#[test]
 fn an_error_keeps_its_layer_and_its_cause() {
     // More breaks in a row than the job waits out: the download's error, not another.
     let (image, device) = (image(), device());

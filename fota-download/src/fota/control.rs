@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Holds an update, lets it go on, or ends it, from another task or an interrupt. The update looks at it before each
-/// step, and ten times a second where it waits for the network or in a pause.
+/// step, the last one among them, which asks for the image to be run, and ten times a second where it waits for the
+/// network or in a pause.
 #[derive(Debug, Default)]
 pub struct Control(AtomicU8);
 
