@@ -245,6 +245,80 @@ fn r25_a_server_that_gives_more_than_was_asked_for_is_served_or_named() {
 }
 
 #[test]
+fn r25_a_page_that_is_longer_than_a_record_is_waited_out_and_shortens_nothing_for_good() {
+    // The status can't be seen: it is in the record that can't be received.
+    let file = image(40_000, 1);
+    for (limit, sent, longer) in [(Some(2_303), NRF91, 0), (None, NRF91, 300), (None, 1_500, 300)] {
+        for pages in [1, 3, 8, usize::MAX] {
+            let body = file.clone();
+            let mut nth = 0;
+            let more = format!("\r\nX: {}\r\n", "x".repeat(longer));
+            let server = Server::new(move |request| {
+                nth += 1;
+                if (10..10_usize.saturating_add(pages)).contains(&nth) {
+                    let page = "x".repeat(6_000);
+                    let head = "HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 6000";
+                    return Answer { bytes: format!("{head}\r\n\r\n{page}").into(), then: Then::Keep };
+                }
+                let mut answer = serve(request, &body, "\"v1\"");
+                let at = answer.bytes.windows(2).position(|end| end == b"\r\n").unwrap();
+                answer.bytes.splice(at..at + 2, more.bytes());
+                answer
+            });
+            server.record.set(sent);
+            let (outcome, pauses, stored) = run(&server, URL, limit, request());
+            assert_eq!(pauses[..], [1, 2, 4, 8, 16, 32, 64, 128].map(|s| s * 1_000)[..pages.min(8)], "{pages}");
+            if pages > 8 {
+                let error = Error::Connection(IoError::OutOfMemory);
+                assert_eq!((outcome, error.retry()), (Err(DownloadError::Source(error)), Retry::Later));
+                continue;
+            }
+            assert_eq!(outcome, Ok(()));
+            assert!(stored == file);
+            // The second stretch behind the pages is as long as the last one before them, but for what heads may grow by.
+            let records = server.records.borrow();
+            let page = records.iter().rposition(|record| *record > 6_000).unwrap();
+            let before = records.iter().position(|record| *record > 6_000 && *record < 7_000).unwrap() - 1;
+            assert!(records[page + 2] + 30 > records[before], "{pages}: {records:?}");
+            assert!(records[page + 1..].iter().all(|record| *record <= sent), "{pages}: {records:?}");
+        }
+    }
+}
+
+#[test]
+fn r25_a_head_that_grows_beyond_a_record_costs_a_pause() {
+    let file = image(40_000, 1);
+    let body = file.clone();
+    let mut nth = 0;
+    let server = Server::new(move |request| {
+        nth += 1;
+        let mut answer = serve(request, &body, "\"v1\"");
+        let at = answer.bytes.windows(2).position(|end| end == b"\r\n").unwrap();
+        let more = format!("\r\nX: {}\r\n", "x".repeat(if nth < 5 { 10 } else { 200 }));
+        answer.bytes.splice(at..at + 2, more.bytes());
+        answer
+    });
+    server.record.set(NRF91);
+    let (outcome, pauses, stored) = run(&server, URL, Some(2_303), request());
+    assert_eq!((outcome, pauses), (Ok(()), vec![1_000]));
+    assert!(stored == file);
+    let records = server.records.borrow();
+    assert!(records[4] > NRF91 && records[5] < NRF91 && records[6] + 60 > NRF91, "{records:?}");
+}
+
+#[test]
+fn a_handshake_that_cannot_be_received_is_named_at_once() {
+    let server = Server::script([]);
+    server.down.set(usize::MAX);
+    server.refuses.set(IoError::OutOfMemory);
+    for limit in [None, Some(2_303)] {
+        let (outcome, pauses, _) = run(&server, URL, limit, request());
+        assert_eq!(outcome, Err(DownloadError::Source(Error::Record(IoError::OutOfMemory))));
+        assert_eq!((pauses, server.connections.take().len()), (vec![], 1));
+    }
+}
+
+#[test]
 fn r25_a_limit_that_makes_no_sense_is_the_least_that_tls_has() {
     let file = image(9_000, 1);
     for limit in [0, 1, 511] {

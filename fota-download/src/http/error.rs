@@ -10,7 +10,8 @@ use crate::source::{self, Retry};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error<E> {
-    /// The connection could not be opened, or failed. Trying again may help.
+    /// The connection could not be opened, or failed, also by a TLS record that is too long where others fit. Trying again
+    /// may help.
     Connection(E),
     /// TLS could not be agreed on with the server, or is not to be had.
     Tls(E),

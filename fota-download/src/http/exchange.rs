@@ -19,7 +19,7 @@ const LEAST_RECORD: u16 = 512;
 /// The least that is asked for.
 const LEAST_PIECE: u16 = 64;
 /// How much longer a head may get: by the digits of `Content-Range` most of all.
-const HEAD_GROWS: usize = 24;
+const HEAD_GROWS: u16 = 24;
 
 /// ```text
 ///   buf  │ validator │ host:port/path?query │ request, then the answer: head, first bytes of the body │
@@ -34,7 +34,7 @@ pub(super) struct Exchange<'b> {
     /// is no limit that is known.
     record: u16,
     piece: u16,
-    /// The limit is one that was come down to, so that what fits is only known of what came.
+    /// The limit is one that was come down to, and no whole stretch came since that would tell what fits.
     shrunk: bool,
     /// The length of the longest head of a range so far, and some; 0: none came.
     head: u16,
@@ -196,10 +196,17 @@ impl<'b> Exchange<'b> {
     }
 
     /// What to make of a failure of the connection. Where a record is too long, less is asked for from then on, and
-    /// now if that is an answer's first one.
+    /// now if that is an answer's first one and no stretch came before.
     pub(super) fn failed(&mut self, failure: Failure) -> Failure {
-        if failure != Failure::TooBig {
+        if failure != Failure::TooBig || self.next == Next::Connect {
             return failure;
+        }
+        if self.next == Next::Head && self.head != 0 {
+            // Stretches came before: it may be that this is none, but the page of an error, which no request makes
+            // shorter and no other one should pay for.
+            self.piece = self.piece.wrapping_sub(self.piece / 4).max(LEAST_PIECE);
+            self.keep = false;
+            return Failure::Network;
         }
         let record = match self.record {
             0 => NRF91_RECORD,
@@ -331,9 +338,14 @@ impl<'b> Exchange<'b> {
                     {
                         return self.fail(Fault::Range);
                     } else if piece != 0 {
-                        self.head = self.head.max(head.len.wrapping_add(HEAD_GROWS) as u16);
+                        let head = head.len as u16;
+                        self.head = self.head.max(head.wrapping_add(HEAD_GROWS));
+                        if self.shrunk && left == piece {
+                            self.record = self.record.min(head.saturating_add(left as u16));
+                            self.shrunk = false;
+                        }
                         if !self.shrunk {
-                            // The head was a guess.
+                            // The head was a guess, or the stretch shorter than it has to be.
                             self.piece = self.piece.max(self.record.saturating_sub(self.head));
                         }
                     }
