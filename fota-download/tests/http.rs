@@ -91,6 +91,8 @@ fn r10_only_what_names_a_version_to_the_byte_is_kept() {
         (format!("{date}ETag: W/\"abc\"\r\n{old}"), Some("Thu, 19 Nov 2026 10:00:00 GMT"), true),
         // It may have changed twice in that second.
         (format!("{date}{new}"), None, false),
+        // Nor is it known when it was asked for.
+        (old.into(), None, false),
         (format!("{date}ETag: W/\"abc\"\r\n"), None, false),
         (date.into(), None, false),
         // Too long to be sent back; the answer's own is compared.
@@ -111,21 +113,65 @@ fn r10_only_what_names_a_version_to_the_byte_is_kept() {
 }
 
 #[test]
-fn an_answer_to_if_range_need_not_repeat_what_was_sent() {
+fn r10_an_answer_to_if_range_repeats_the_tag_and_need_not_repeat_the_date() {
+    let long = format!("ETag: \"{}\"\r\n", "x".repeat(80));
+    let date = "Date: Fri, 20 Nov 2026 10:00:00 GMT\r\nLast-Modified: Thu, 19 Nov 2026 10:00:00 GMT\r\n";
+    let weak = format!("{date}ETag: W/\"a\"\r\n");
+    // What the whole answer names, what the range does, and whether that is the same version for all that is known.
+    for (first, second, same) in [
+        (date, "", true),
+        (date, date, true),
+        (&weak, "ETag: W/\"a\"\r\n", true),
+        (&weak, &weak, true),
+        ("ETag: \"a\"\r\n", "ETag: \"a\"\r\n", true),
+        ("ETag: \"a\"\r\n", "", false),
+        // A name too long to be sent back is compared with nothing.
+        (&long, "", false),
+        ("", "", false),
+    ] {
+        let server = Server::script([
+            Answer {
+                bytes: format!("HTTP/1.1 200 OK\r\n{first}Content-Length: 4\r\n\r\nabcd").into(),
+                then: Then::Keep,
+            },
+            Answer::from(&*format!("HTTP/1.1 206 P\r\n{second}Content-Range: bytes 2-3/4\r\n\r\ncd")),
+        ]);
+        let mut buf = [0; 700];
+        let mut source = Http::new(&server, URL, &mut buf).unwrap();
+        let tags = [0, 2].map(|from| fetch(&mut source, from).0.unwrap().tag);
+        assert_eq!((tags[0] != 0, tags[1] != 0), (!first.is_empty(), same), "{first} {second}");
+        assert!(!same || tags[0] == tags[1], "{first} {second}");
+    }
+    // One that says there is no more need not repeat either.
+    for first in ["ETag: \"a\"\r\n", &weak] {
+        let server = Server::script([
+            Answer {
+                bytes: format!("HTTP/1.1 200 OK\r\n{first}Content-Length: 4\r\n\r\nabcd").into(),
+                then: Then::Keep,
+            },
+            Answer::from("HTTP/1.1 416 R\r\nContent-Range: bytes */4\r\n\r\n"),
+        ]);
+        let mut buf = [0; 700];
+        let mut source = Http::new(&server, URL, &mut buf).unwrap();
+        let [first, end] = [0, 4].map(|from| fetch(&mut source, from).0.unwrap());
+        assert_eq!((end.start, end.tag), (4, first.tag));
+    }
+}
+
+#[test]
+fn r10_files_of_the_same_second_are_told_apart_by_a_weak_tag() {
+    let date = "Date: Fri, 20 Nov 2026 10:00:00 GMT\r\nLast-Modified: Thu, 19 Nov 2026 10:00:00 GMT\r\n";
     let server = Server::script([
-        Answer { bytes: "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 4\r\n\r\nabcd".into(), then: Then::Keep },
-        Answer::from("HTTP/1.1 206 P\r\nContent-Range: bytes 2-3/4\r\n\r\ncd"),
-        Answer::from("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"),
-        Answer::from("HTTP/1.1 206 P\r\nContent-Range: bytes 2-3/4\r\n\r\ncd"),
-        Answer::from(&*format!("HTTP/1.1 200 OK\r\nETag: \"{}\"\r\nContent-Length: 4\r\n\r\nabcd", "x".repeat(80))),
-        Answer::from("HTTP/1.1 206 P\r\nContent-Range: bytes 2-3/4\r\n\r\ncd"),
+        Answer::from(&*format!("HTTP/1.1 200 OK\r\n{date}ETag: W/\"a\"\r\nContent-Length: 4\r\n\r\nabcd")),
+        Answer::from(&*format!("HTTP/1.1 206 P\r\n{date}ETag: W/\"b\"\r\nContent-Range: bytes 2-3/4\r\n\r\ngh")),
+        Answer::from(&*format!("HTTP/1.1 200 OK\r\n{date}ETag: W/\"b\"\r\nContent-Length: 4\r\n\r\nefgh")),
     ]);
     let mut buf = [0; 700];
     let mut source = Http::new(&server, URL, &mut buf).unwrap();
-    let tags = [0, 2, 0, 2, 0, 2].map(|from| fetch(&mut source, from).0.unwrap().tag);
-    assert!(tags[0] != 0 && tags[0] == tags[1], "{tags:?}");
-    assert_eq!(tags[2..4], [0, 0], "a version without a name is none that is known");
-    assert!(tags[4] != 0 && tags[5] == 0, "a name too long to be sent back is compared with nothing");
+    let first = fetch(&mut source, 0).0.unwrap();
+    let (second, bytes) = fetch(&mut source, 2);
+    assert_eq!((second.unwrap().start, &bytes[..]), (0, &b"efgh"[..]));
+    assert_ne!(second.unwrap().tag, first.tag);
 }
 
 #[test]

@@ -378,22 +378,27 @@ impl<'b> Exchange<'b> {
                 }
             }
             let (keep, chunked) = (head.keep, head.chunked);
-            let validator = head.validator();
-            // An answer to `If-Range` need not repeat the validator.
-            if !validator.is_empty() || start == 0 || self.validator == 0 || piece != 0 {
-                let tag = if validator.is_empty() { 0 } else { hash(validator, 0).max(1) };
-                let known = core::mem::replace(&mut self.meta.tag, tag);
-                if start != 0 && tag != 0 && known != 0 && tag != known {
-                    self.from = 0;
-                    return Some(Next::Connect);
-                }
-                let (from, end) = place(self.buf, validator);
-                let came = core::mem::take(&mut self.end);
-                if end.wrapping_sub(from) <= MAX_VALIDATOR {
-                    self.copy(from, end);
-                }
-                self.validator = core::mem::replace(&mut self.end, came);
+            let sent = part(self.buf, 0, self.validator);
+            // An answer to `If-Range` repeats an entity tag (RFC 9110, 15.3.7), and need not repeat a date; one that says
+            // there is no more need not repeat anything.
+            let is_same = start != 0 && piece == 0 && head.is_undated() && (left == 0 || sent.first() != Some(&b'"'));
+            let validator = if is_same { sent } else { head.validator() };
+            let tag = match validator {
+                _ if is_same && left == 0 => self.meta.tag,
+                [] => 0,
+                _ => (hash(validator, 0) ^ head.weak()).max(1),
+            };
+            let known = core::mem::replace(&mut self.meta.tag, tag);
+            if start != 0 && tag != 0 && known != 0 && tag != known {
+                self.from = 0;
+                return Some(Next::Connect);
             }
+            let (from, end) = place(self.buf, validator);
+            let came = core::mem::take(&mut self.end);
+            if end.wrapping_sub(from) <= MAX_VALIDATOR {
+                self.copy(from, end);
+            }
+            self.validator = core::mem::replace(&mut self.end, came);
             self.meta.start = start;
             self.meta.size = (size != UNKNOWN).then_some(size);
             self.left = left;

@@ -126,8 +126,21 @@ impl<'b> Head<'b> {
     pub(super) fn validator(&self) -> &'b [u8] {
         match self.etag {
             [b'"', ..] => self.etag,
-            _ if self.modified == self.date => &[],
+            _ if self.date.is_empty() || self.modified == self.date => &[],
             _ => self.modified,
+        }
+    }
+
+    /// It names no version but perhaps by a weak `ETag`.
+    pub(super) fn is_undated(&self) -> bool {
+        self.modified.is_empty() && self.etag.first() != Some(&b'"')
+    }
+
+    /// Of a weak `ETag`: two versions of the same second may differ in it. 0: there is none.
+    pub(super) fn weak(&self) -> u32 {
+        match self.etag {
+            [] | [b'"', ..] => 0,
+            weak => hash(weak, 0),
         }
     }
 }
