@@ -25,7 +25,8 @@ pub const MAX_VALIDATOR: usize = 64;
 ///   version only (`If-Range`). A server that has no ranges sends the file from its start.
 /// - Follows up to 5 redirects, never from `https` to `http`. Where they led is asked for the following stretches
 ///   too, and the caller's URL again after an error, from offset 0, or when that address has expired.
-/// - Keeps the connection where a body was read to its end.
+/// - Keeps the connection where a body was read to its end. Where it was closed meanwhile, or what comes first over it is
+///   no answer, 400 or 408, the request is sent over a new one, once.
 /// - Asks for stretches that fit a TLS record where the connection can't receive longer ones: the end of each is
 ///   [`read`](Source::read)'s 0. What is too long for a record it finds out by itself.
 ///

@@ -233,6 +233,8 @@ fn r24_bad_answers_have_names() {
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd", Fault::Encoded),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\nabcd", Fault::Encoded),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: identity\r\n\r\nabcd", Fault::Encoded),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: identity, gzip\r\nContent-Length: 4\r\n\r\nabcd", Fault::Encoded),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n", Fault::Encoded),
         ("HTTP/1.1 200 OK\r\nContent-Type: Text/html; charset=utf-8\r\nContent-Length: 6\r\n\r\n<html>", Fault::Html),
         // Nobody asked for a range.
         ("HTTP/1.1 206 P\r\nContent-Range: bytes 0-3/4\r\nContent-Length: 4\r\n\r\nabcd", Fault::Range),
@@ -391,6 +393,64 @@ fn a_refusal_over_a_connection_that_was_kept_is_not_asked_for_again() {
     assert_eq!(fetch(&mut source, 0).0, Err(Error::Answer(Fault::Status { code: 503, retry_after: 0 })));
     assert_eq!(server.requests.borrow().len(), 2);
     assert_eq!(block_on(source.read(&mut [0; 9])), Err(Error::Answer(Fault::Closed)), "nothing is open");
+}
+
+#[test]
+fn what_a_server_says_before_it_was_asked_is_not_the_answer() {
+    let file = image(900, 1);
+    for (stray, connections) in [
+        ("\r\n", 1),
+        ("\n\r\n", 1),
+        ("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 2),
+        ("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 2),
+        ("more than was announced\r\n", 2),
+    ] {
+        let body = file.clone();
+        let mut nth = 0;
+        let server = Server::new(move |request| {
+            nth += 1;
+            let mut answer = serve(request, &body, "\"v1\"");
+            // It comes before what the second request is answered with.
+            if nth == 2 {
+                answer.bytes.splice(..0, stray.bytes());
+            }
+            answer
+        });
+        let mut buf = [0; 700];
+        let mut source = Http::new(&server, URL, &mut buf).unwrap();
+        for from in [0, 500, 800] {
+            let (meta, bytes) = fetch(&mut source, from);
+            assert_eq!(meta.unwrap().start, from, "{stray}");
+            assert!(bytes == file[from as usize..], "{stray}");
+        }
+        drop(source);
+        assert_eq!(server.connections.borrow().len(), connections, "{stray}");
+    }
+    // One that means it says so over a new connection too.
+    for (answer, fault) in
+        [("HTTP/1.1 400 Bad\r\n\r\n", Fault::Status { code: 400, retry_after: 0 }), ("nonsense\r\n", Fault::Malformed)]
+    {
+        let ok = Answer { bytes: "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na".into(), then: Then::Keep };
+        let server = Server::script([ok, Answer::from(answer), Answer::from(answer), Answer::from(answer)]);
+        let mut buf = [0; 700];
+        let mut source = Http::new(&server, URL, &mut buf).unwrap();
+        fetch(&mut source, 0).0.unwrap();
+        assert_eq!(fetch(&mut source, 0).0, Err(Error::Answer(fault)));
+        assert_eq!(server.requests.borrow().len(), 3);
+    }
+}
+
+#[test]
+fn the_status_of_an_error_is_told_however_long_its_head_is() {
+    let fields = "X-Policy: none of your business\r\n".repeat(40);
+    for (status, expected) in [
+        ("503 Busy", Fault::Status { code: 503, retry_after: 30 }),
+        ("404 Not Found", Fault::Status { code: 404, retry_after: 30 }),
+        ("200 OK", Fault::HeadTooLong),
+        ("302 Found", Fault::HeadTooLong),
+    ] {
+        assert_eq!(fault(&format!("HTTP/1.1 {status}\r\nRetry-After: 30\r\n{fields}\r\n")), expected);
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub enum Fault {
     },
     /// It is not HTTP/1, or contradicts itself.
     Malformed,
-    /// The head of the answer is longer than the buffer, or never ends.
+    /// The head of the answer is longer than the buffer, or never ends. That of an error may: it is [`Status`](Self::Status).
     HeadTooLong,
     /// The request doesn't fit the buffer.
     RequestTooLong,

@@ -176,7 +176,6 @@ impl<'b> Exchange<'b> {
                 Next::Head
             }
             _ => {
-                self.keep = false;
                 self.end = self.end.wrapping_add(count);
                 let next = self.received()?;
                 if let (Next::Answered, Call::Open(_, meta)) = (next, call) {
@@ -309,9 +308,18 @@ impl<'b> Exchange<'b> {
         loop {
             let bytes = part(self.buf, self.at, self.end);
             let mut head = Head::new();
-            let Some(whole) = head.parse(bytes) else { return self.fail(Fault::Malformed) };
-            if !whole {
-                return if self.end == self.buf.len() { self.fail(Fault::HeadTooLong) } else { Some(Next::Head) };
+            let whole = match head.parse(bytes) {
+                Some(whole) => whole,
+                // It may be the rest of what came before over this connection.
+                None if self.keep => return Some(Next::Connect),
+                None => return self.fail(Fault::Malformed),
+            };
+            if !whole && self.end < self.buf.len() {
+                return Some(Next::Head);
+            }
+            // Of an error, what came will do.
+            if !whole && head.code < 400 {
+                return self.fail(Fault::HeadTooLong);
             }
             self.at = self.at.wrapping_add(head.len);
             let piece = self.piece();
@@ -364,6 +372,8 @@ impl<'b> Exchange<'b> {
                     self.redirects = 0;
                     return self.go_to_start();
                 }
+                // What a server says that waited too long for a request. This one may have crossed it.
+                400 | 408 if self.keep => return Some(Next::Connect),
                 416 if self.from != 0 || piece != 0 && size == 0 => {
                     if size != self.from {
                         self.from = 0;

@@ -58,6 +58,10 @@ impl<'b> Head<'b> {
     #[inline(never)]
     pub(super) fn parse(&mut self, bytes: &'b [u8]) -> Option<bool> {
         let mut rest = bytes;
+        // Lines that are empty are no answer yet (RFC 9112, 2.2).
+        while let [b'\r' | b'\n', after @ ..] = rest {
+            rest = after;
+        }
         let mut status = up_to(&mut rest, b'\n');
         if status.is_empty() {
             return Some(false);
@@ -110,9 +114,7 @@ impl<'b> Head<'b> {
             LOCATION => self.location = value,
             CONTENT_TYPE if begins(value, const { prefix(b"text/html") }) => self.fault = Some(Fault::Html),
             TRANSFER_ENCODING if !self.chunked && hash(value, FOLD) == CHUNKED => self.chunked = true,
-            CONTENT_ENCODING | TRANSFER_ENCODING
-                if !value.is_empty() && !begins(value, const { prefix(b"identity") }) =>
-            {
+            CONTENT_ENCODING | TRANSFER_ENCODING if !value.is_empty() && hash(value, FOLD) != IDENTITY => {
                 self.fault = Some(Fault::Encoded);
             }
             CONNECTION => self.keep &= !begins(value, const { prefix(b"close") }),
@@ -176,6 +178,7 @@ fn up_to<'b>(text: &mut &'b [u8], byte: u8) -> &'b [u8] {
 }
 
 const CHUNKED: u32 = hash(b"chunked", FOLD);
+const IDENTITY: u32 = hash(b"identity", FOLD);
 const BYTES: u32 = hash(b"bytes ", FOLD);
 const HTTP_1_0: u32 = hash(b"HTTP/1.0 ", 0);
 const HTTP_1_1: u32 = hash(b"HTTP/1.1 ", 0);
