@@ -50,8 +50,8 @@ impl<'c, 'b, C: Connect> Http<'c, 'b, C> {
     }
 
     /// Fields for the requests, `authorization` or the device's name for instance: names and values. They are sent to
-    /// the host and port of the URL only, and not to where a redirect leads from there. Control characters are an
-    /// error, [`Fault::Field`], at `open`.
+    /// the host and port of the URL only, and not to where a redirect leads from there: from `http` to `https` neither,
+    /// which is another port unless the URL says otherwise. Control characters are an error, [`Fault::Field`], at `open`.
     pub fn fields(mut self, fields: &'b [(&'b str, &'b str)]) -> Self {
         self.exchange.fields = fields;
         self

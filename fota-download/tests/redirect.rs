@@ -53,6 +53,10 @@ fn r24_references_of_all_kinds_lead_where_they_should() {
         ("?v=3", "fw.example", 8080, "/v1/fw/app.bin?v=3"),
         ("x#../y", "fw.example", 8080, "/v1/fw/x"),
         ("http://[2001:db8::1]:81/x", "2001:db8::1", 81, "/x"),
+        ("http://b.example:/x", "b.example", 80, "/x"),
+        ("x?until=10:30", "fw.example", 8080, "/v1/fw/x?until=10:30"),
+        ("?u=https://b.example/x", "fw.example", 8080, "/v1/fw/app.bin?u=https://b.example/x"),
+        ("x#a:b", "fw.example", 8080, "/v1/fw/x"),
     ] {
         for code in [301, 302, 303, 307, 308] {
             let server = Server::script([redirect(code, location), ok()]);
@@ -130,6 +134,32 @@ fn the_callers_fields_go_to_the_first_host_only() {
     assert_eq!(sent(&["http://fw.example:808/x"]), [true, false]);
     assert_eq!(sent(&["https://fw.example:8080/x"]), [true, true]);
     assert_eq!(sent(&["http://b.example/x", "http://fw.example:8080/y"]), [true, false, true]);
+}
+
+#[test]
+fn the_first_host_is_known_however_it_is_written() {
+    for (url, to, is_first) in [
+        ("https://fw.example/x", "https://fw.example:443/y", true),
+        ("https://fw.example:443/x", "https://FW.example:/y", true),
+        ("HTTP://Fw.Example#x", "http://fw.example:80/y", true),
+        ("http://fw.example:81?x", "//fw.example:81", true),
+        ("http://[2001:db8::1]/x", "http://[2001:DB8::1]:80/y", true),
+        // Another port, though TLS is better than none.
+        ("http://fw.example/x", "https://fw.example/y", false),
+        ("https://fw.example/x", "https://fw.example:444/y", false),
+        ("http://fw.example/x", "http://fw.exampl/y", false),
+        ("http://fw.example/x", "http://fw.example.b/y", false),
+        ("http://[2001:db8::1]/x", "http://2001/y", false),
+        ("http://[2001:db8::1]/x", "http://[2001:db8::]/y", false),
+        ("http://b/fw.example", "http://fw.example/b", false),
+    ] {
+        let server = Server::script([redirect(302, to), ok()]);
+        let mut buf = [0; 700];
+        let mut source = Http::new(&server, url, &mut buf).unwrap().fields(FIELDS);
+        assert_eq!(fetch(&mut source, 0).1, b"ab", "{url} {to}");
+        let sent = [0, 1].map(|nth| field(&server.request(nth), "authorization").is_some());
+        assert_eq!(sent, [true, is_first], "{url} {to}");
+    }
 }
 
 #[test]

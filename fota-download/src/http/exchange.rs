@@ -44,6 +44,8 @@ pub(super) struct Exchange<'b> {
     tls: bool,
     port: u16,
     host: Host,
+    /// Of the caller's URL.
+    first_port: u16,
     /// The length of the validator; 0: none is known, or it is too long.
     validator: usize,
     work: usize,
@@ -106,6 +108,7 @@ impl<'b> Exchange<'b> {
             tls: false,
             port: 0,
             host: Host::new(),
+            first_port: 0,
             validator: 0,
             work: 0,
             at: 0,
@@ -124,6 +127,7 @@ impl<'b> Exchange<'b> {
             fault: Fault::Closed,
         };
         new.lead_to_start()?;
+        new.first_port = new.port;
         Ok(new)
     }
 

@@ -50,8 +50,9 @@ pub(super) fn reference(url: &[u8], base: &[u8], tls: &mut bool) -> Result<(usiz
         return Err(UrlError::Character);
     }
     let host = authority(base);
-    let scheme = until(url, b':', b'/');
-    let absolute = url.get(scheme) == Some(&b':');
+    // A colon of the query ends no scheme.
+    let start = part(url, 0, until(url, b'/', b'?'));
+    let absolute = until(start, b':', b':') < start.len();
     let path = part(base, 0, until(base, b'?', b'?'));
     match url {
         _ if begins(url, const { prefix(b"https://") }) => {
@@ -94,6 +95,8 @@ pub(super) fn server(address: &[u8], tls: bool, host: &mut Host) -> Result<u16, 
         match byte {
             b'[' if host.is_empty() => literal = true,
             b']' if literal && matches!(rest, [] | [b':', ..]) => literal = false,
+            // None is named behind it: the usual one (RFC 3986, 3.2.3).
+            b':' if !literal && rest.is_empty() => {}
             b':' if !literal => {
                 port = number(&mut rest).unwrap_or(0);
                 break;
@@ -132,12 +135,15 @@ mod tests {
             ("?key=c", "a.example:81/fw/v1/app.bin?key=c"),
             ("HTTPS://b.example", "b.example"),
             ("d/new.bin?t=1:2", "a.example:81/fw/v1/d/new.bin?t=1:2"),
+            ("new.bin?t=1:2", "a.example:81/fw/v1/new.bin?t=1:2"),
+            ("?t=http://b", "a.example:81/fw/v1/app.bin?t=http://b"),
         ] {
             assert_eq!(taken_apart(url, base).as_deref(), Ok(address), "{url}");
         }
         for (url, error) in [
             ("https:/b.example/x", UrlError::Scheme),
             ("ftp://b.example/x", UrlError::Scheme),
+            ("new:bin?x", UrlError::Scheme),
             ("", UrlError::Scheme),
             ("/a b", UrlError::Character),
             ("/a\r\nX: y", UrlError::Character),
@@ -182,6 +188,8 @@ mod tests {
         for (address, host, port) in [
             ("a.example/x:1", "a.example", 80),
             ("a.example:8080", "a.example", 8080),
+            ("a.example:/x", "a.example", 80),
+            ("[::1]:", "::1", 80),
             ("10.0.0.1:65535?q", "10.0.0.1", 65535),
             ("[2001:db8::1]/x", "2001:db8::1", 80),
             ("[::1]:8080/x", "::1", 8080),
@@ -193,7 +201,8 @@ mod tests {
             "",
             "/x",
             ":80",
-            "a:",
+            ":",
+            "a::",
             "a:0",
             "a:65536",
             "a:80b",

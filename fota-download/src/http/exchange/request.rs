@@ -123,7 +123,7 @@ impl Exchange<'_> {
                 self.copy(0, self.validator);
             }
         }
-        if self.is_at_first_host(host) {
+        if self.is_at_first_server() {
             for (name, value) in self.fields {
                 let name_is_good = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
                 if !name_is_good || value.bytes().any(|byte| byte.is_ascii_control()) {
@@ -138,11 +138,19 @@ impl Exchange<'_> {
         if self.end > self.buf.len() { self.fail(Fault::RequestTooLong) } else { Some(Next::Send) }
     }
 
-    /// Whether the address, whose host ends there, has the host and port of the caller's URL.
-    fn is_at_first_host(&self, end: usize) -> bool {
-        let url = self.url.as_bytes();
-        let host = part(url, until(url, b'/', b'/').wrapping_add(2), url.len());
-        part(self.buf, MAX_VALIDATOR, end) == part(host, 0, url::authority(host))
+    /// Whether the address has the host and port of the caller's URL.
+    fn is_at_first_server(&self) -> bool {
+        let (url, host) = (self.url.as_bytes(), self.host.as_bytes());
+        let mut start = until(url, b'/', b'/').wrapping_add(2);
+        let literal = url.get(start) == Some(&b'[');
+        start = start.wrapping_add(usize::from(literal));
+        let end = start.wrapping_add(host.len());
+        let ends = match url.get(end) {
+            Some(b']') => literal,
+            None | Some(b':' | b'/' | b'?' | b'#') => !literal,
+            _ => false,
+        };
+        ends && self.port == self.first_port && part(url, start, end).eq_ignore_ascii_case(host)
     }
 
     /// Writes to `end`, which is behind the buffer if it does not fit.
