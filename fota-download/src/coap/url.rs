@@ -19,7 +19,8 @@ pub enum UrlError {
     Tls,
     /// It has no host, a user name, an escape in the host, or a port that is no number.
     Host,
-    /// A space, a control character, one outside ASCII, a `%` without two digits or a fragment is in it.
+    /// A space, a control character, one outside ASCII, a `%` without two digits, a fragment, or a `.` or `..` as a part of
+    /// the path is in it.
     Character,
     /// A part of it is longer than 255 bytes, or it doesn't fit the buffer, or the buffer no block.
     TooLong,
@@ -31,7 +32,7 @@ impl fmt::Display for UrlError {
             Self::Scheme => "the URL's scheme is not one of this source, or its proxy is less safe than it",
             Self::Tls => "the URL needs TLS",
             Self::Host => "the URL's host or port can't be used",
-            Self::Character => "the URL has a fragment or a character that must be escaped",
+            Self::Character => "the URL has a fragment, dots for a folder or a character that must be escaped",
             Self::TooLong => "the URL is too long, or the buffer too small",
         })
     }
@@ -100,7 +101,8 @@ impl<'u> Url<'u> {
             port = after;
         }
         let port = match port {
-            [] => standard,
+            // None is named behind it: the usual one (RFC 7252, 6.1).
+            [] | [b':'] => standard,
             [b':', digits @ ..] => decimal(digits).ok_or(UrlError::Host)?,
             _ => return Err(UrlError::Host),
         };
@@ -110,6 +112,9 @@ impl<'u> Url<'u> {
         let literal = v6 || host.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
         let from = host.as_ptr().addr().wrapping_sub(url.as_ptr().addr());
         let host = url.get(from..from.wrapping_add(host.len())).unwrap_or_default();
+        if Parts(Some(path), b'/').any(is_dots) {
+            return Err(UrlError::Character);
+        }
         Ok(Self { text: url, security, host, port, literal, path, query })
     }
 
@@ -137,6 +142,7 @@ struct Parts<'t>(Option<&'t [u8]>, u8);
 impl<'t> Iterator for Parts<'t> {
     type Item = &'t [u8];
 
+    #[inline(never)]
     fn next(&mut self) -> Option<&'t [u8]> {
         let text = self.0?;
         let end = text.iter().take_while(|byte| **byte != self.1).count();
@@ -150,6 +156,16 @@ impl<'t> Iterator for Parts<'t> {
 fn before(text: &[u8], one: u8, other: u8) -> (&[u8], &[u8]) {
     let end = text.iter().take_while(|byte| **byte != one && **byte != other).count();
     text.split_at_checked(end).unwrap_or_default()
+}
+
+/// `.` or `..`, which no server must be sent (RFC 7252, 5.10.1), escaped or not.
+fn is_dots(mut segment: &[u8]) -> bool {
+    let mut dots = 0_usize;
+    while let [b'.', rest @ ..] | [b'%', b'2', b'E' | b'e', rest @ ..] = segment {
+        segment = rest;
+        dots = dots.wrapping_add(1);
+    }
+    segment.is_empty() && matches!(dots, 1 | 2)
 }
 
 /// A number of digits and nothing else.
@@ -188,6 +204,8 @@ mod tests {
             ("coap://[2001:db8::1]:61616/a", Security::None, "2001:db8::1", 61616, "a", None),
             ("coap://[::1]", Security::None, "::1", 5683, "", None),
             ("coap://a/b@c:d", Security::None, "a", 5683, "b@c:d", None),
+            ("coaps://a:/b", Security::Dtls, "a", 5684, "b", None),
+            ("coap://a/.b/.../c..?..", Security::None, "a", 5683, ".b/.../c..", Some("..")),
         ] {
             let got = Url::parse(url).unwrap();
             assert_eq!(
@@ -204,7 +222,7 @@ mod tests {
             ("", UrlError::Scheme),
             ("coap:///x", UrlError::Host),
             ("coap://:1", UrlError::Host),
-            ("coap://a:", UrlError::Host),
+            ("coap://a::", UrlError::Host),
             ("coap://a:0", UrlError::Host),
             ("coap://a:+1", UrlError::Host),
             ("coap://a:65536", UrlError::Host),
@@ -214,6 +232,10 @@ mod tests {
             ("coap://[::1]x/x", UrlError::Host),
             ("coap://[fe80::1%25e]/x", UrlError::Host),
             ("coap://a/x#y", UrlError::Character),
+            ("coap://a/x/../y", UrlError::Character),
+            ("coap://a/.", UrlError::Character),
+            ("coap://a/%2e%2E/y", UrlError::Character),
+            ("coap://a/x/.%2e?z", UrlError::Character),
             ("coap://a/x y", UrlError::Character),
             ("coap://a/%4", UrlError::Character),
             ("coap://a/%zz", UrlError::Character),
