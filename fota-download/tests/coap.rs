@@ -311,6 +311,51 @@ fn r26_what_goes_wrong_has_a_name() {
 }
 
 #[test]
+fn a_refusal_that_passes_costs_nothing_of_what_came() {
+    let file = image(100_000, 1);
+    for code in [0x88, 0xa0] {
+        // How often the block is refused, and how often one before it is asked for: each refusal but the first meets a
+        // transfer that was opened anew.
+        for (times, begun, pauses) in [(1, 1, 1), (2, 2, 2), (3, 3, 2), (4, 3, 3)] {
+            let body = file.clone();
+            let (mut left, starts) = (times, Rc::new(Cell::new(0)));
+            let counter = starts.clone();
+            let net = Network::new(move |request| {
+                let (number, _, _) = request.block();
+                counter.set(counter.get() + u32::from(number == 0));
+                if number == 90 && left > 0 {
+                    left -= 1;
+                    return request.answer(code);
+                }
+                serve(request, &body, b"12345678", 6)
+            });
+            let (whole, stored, waited) = run(&net, SETTINGS, named());
+            assert!(whole && stored == file, "{code:#x} {times}");
+            assert_eq!((starts.get(), waited.len()), (begun, pauses), "{code:#x} {times}: {waited:?}");
+            // The second time in a row it is believed, and all of the file comes again.
+            let requests = net.requests.borrow().len();
+            assert_eq!(requests > 150, times > 2, "{code:#x} {times}: {requests}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_promises_an_answer_again_and_again_is_given_up() {
+    for retransmissions in [4, 20] {
+        let net =
+            Network::raw(|msg, _| if msg.code == 1 { vec![(0, Msg::empty(ACK, msg.id).bytes())] } else { vec![] });
+        let began = net.now.get();
+        let (outcome, _) = fetch_with(&net, SETTINGS.retransmissions(retransmissions), 0);
+        assert_eq!(outcome, Err(Error::Answer(Fault::Timeout)));
+        let times: Vec<_> = net.requests.borrow().iter().filter(|(_, msg)| msg.code == 1).map(|(at, _)| *at).collect();
+        let waits: Vec<_> = times.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) / 1_000).collect();
+        let expected = [30, 60, 120].into_iter().chain(std::iter::repeat(240)).take(usize::from(retransmissions));
+        assert_eq!(waits, expected.collect::<Vec<_>>());
+        assert!(net.now.get().wrapping_sub(began) < 2 * 3_600_000);
+    }
+}
+
+#[test]
 fn separate_answers_are_taken_and_acknowledged_again_and_again() {
     let file = image(5_000, 1);
     for kind in [CON, NON] {

@@ -43,6 +43,11 @@ pub(super) struct Transfer<'b> {
     len: usize,
     /// The offset that was asked for.
     from: u32,
+    /// What the server said to that offset, so that the start is asked for; 0: nothing. And the offset.
+    refused: u8,
+    wanted: u32,
+    /// It may have been for the moment only: a call failed by it.
+    doubted: bool,
     /// The length of the file, or [`UNKNOWN`].
     size: u32,
     meta: Meta,
@@ -107,6 +112,9 @@ impl<'b> Transfer<'b> {
             end: 0,
             len: 0,
             from: 0,
+            refused: 0,
+            wanted: 0,
+            doubted: false,
             size: UNKNOWN,
             meta: Meta::default(),
             tag: 0,
@@ -150,6 +158,7 @@ impl<'b> Transfer<'b> {
                 match call {
                     Call::Open(from, _) => {
                         let kept = self.next == Next::Answered;
+                        self.refused = 0;
                         self.open(*from);
                         if !kept {
                             self.next = Next::Connect;

@@ -6,7 +6,8 @@ use crate::coap::window::{Slot, State};
 use crate::coap::{Fault, code, part};
 use crate::source::Meta;
 
-/// How long a separate answer is waited for, in milliseconds, before it is asked for once more.
+/// How long a separate answer is waited for, in milliseconds, before it is asked for once more: twice as long each time,
+/// up to 4 minutes.
 const SEPARATE: u32 = 30_000;
 
 impl Transfer<'_> {
@@ -27,7 +28,7 @@ impl Transfer<'_> {
                 RST => self.fault = Some(Fault::Reset),
                 ACK if slot.state == State::Waiting => {
                     slot.state = State::Acknowledged;
-                    slot.due = now.wrapping_add(SEPARATE.wrapping_shl(u32::from(slot.times)));
+                    slot.due = now.wrapping_add(SEPARATE << slot.times.min(3));
                     let slot = *slot;
                     self.measure(slot, now);
                 }
@@ -96,6 +97,8 @@ impl Transfer<'_> {
         );
         if self.opening && self.from != 0 && beyond {
             // The offset may be behind the end of a file that is shorter now.
+            self.refused = if code >= code::REQUEST_ENTITY_INCOMPLETE { code } else { 0 };
+            self.wanted = self.from;
             self.open(0);
         } else if block != self.window.next {
             // Nor this one: it may be behind the end, which is not known.
@@ -139,6 +142,12 @@ impl Transfer<'_> {
             if from != 0 && (other || from > total || total == UNKNOWN && len == 0) {
                 self.open(0);
                 return Some(());
+            }
+            // It is the same file, and not shorter: before all of it comes again, the offset is worth another call.
+            let refused = core::mem::take(&mut self.refused);
+            let doubted = core::mem::replace(&mut self.doubted, refused != 0);
+            if refused != 0 && !doubted && total > self.wanted && total != UNKNOWN && tag != 0 && tag == self.meta.tag {
+                return self.fail(Fault::Status { code: refused, max_age: 0 });
             }
             self.meta = Meta { size: (total != UNKNOWN).then_some(total), tag, start: from };
             self.tag = answer.tag;
