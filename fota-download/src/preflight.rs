@@ -23,7 +23,8 @@ pub struct Offer {
 /// stored is changed, and the target is closed for bytes afterwards, as after any `init`: an update that is under way
 /// there has to begin again, from where it was.
 ///
-/// What only the rest of the file shows, its hash for one, is not known yet. Tries nothing twice.
+/// What only the rest of the file shows, its hash for one, is not known yet. Tries nothing twice. Closes the source: all of
+/// the file may be on its way.
 ///
 /// # Cancellation
 ///
@@ -42,6 +43,7 @@ pub async fn preflight<S: Source, T: DfuTarget>(
             count => filled = filled.saturating_add(count),
         }
     }
+    source.close();
     let head = head.get(..filled).unwrap_or(&head);
     let kind = match target.probe(head, index) {
         Probe::Taken(kind) => kind,

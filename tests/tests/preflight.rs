@@ -27,6 +27,7 @@ fn r17_a_file_is_judged_by_its_first_bytes_and_nothing_is_changed() {
         let mut source = FlakySource::new(file).pieces(1..=40);
         let result = run(preflight(&mut source, &mut target, 0));
         assert!(source.given() <= 64, "{} bytes were fetched", source.given());
+        assert_eq!(source.closed(), 1, "the rest of it is not sent for nothing");
         result
     };
     let good = ImageBuilder::new().version(2, 0, 0, 0).payload(3000).build();
