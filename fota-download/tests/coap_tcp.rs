@@ -295,6 +295,32 @@ fn a_server_may_choose_smaller_blocks_at_any_time() {
 }
 
 #[test]
+fn a_refusal_that_passes_costs_nothing_of_what_came() {
+    let file = image(100_000, 1);
+    for code in [0x88, 0xa0] {
+        // How often what begins there is refused, and how often the start is asked for: each refusal but the first meets
+        // a transfer that was opened anew.
+        for (times, begun, pauses) in [(1, 1, 1), (2, 2, 2), (3, 3, 2), (4, 3, 3)] {
+            let body = file.clone();
+            let (mut left, starts) = (times, Rc::new(Cell::new(0)));
+            let counter = starts.clone();
+            let server = Server::new(move |request| {
+                let (number, _, _) = request.block();
+                counter.set(counter.get() + u32::from(number == 0));
+                if number == 88 && left > 0 {
+                    left -= 1;
+                    return request.answer(code);
+                }
+                serve(request, &body, b"12345678", 6, 1)
+            });
+            let (whole, stored, waited) = run(&server, SETTINGS, named());
+            assert!(whole && stored == file, "{code:#x} {times}");
+            assert_eq!((starts.get(), waited.len()), (begun, pauses), "{code:#x} {times}: {waited:?}");
+        }
+    }
+}
+
+#[test]
 fn larger_blocks_than_were_asked_for_do_no_harm() {
     let file = image(20_000, 1);
     for window in [1, 3] {

@@ -45,6 +45,11 @@ pub(super) struct Transfer<'b> {
     left: u32,
     /// The offset that `open` named.
     from: u32,
+    /// What the server said to that offset, so that the start is asked for; 0: nothing. And the offset.
+    refused: u8,
+    wanted: u32,
+    /// It may have been for the moment only: a call failed by it.
+    doubted: bool,
     /// The offset of the next byte that is given.
     next: u32,
     /// The offset of what is asked for next.
@@ -115,6 +120,9 @@ impl<'b> Transfer<'b> {
             skip: 0,
             left: 0,
             from: 0,
+            refused: 0,
+            wanted: 0,
+            doubted: false,
             next: 0,
             asked: 0,
             stride: 0,
@@ -247,6 +255,7 @@ impl<'b> Transfer<'b> {
             Call::Open(from, _) => {
                 self.connected &= well;
                 self.dying = false;
+                self.refused = 0;
                 self.begin(*from);
                 self.link.keep = true;
             }

@@ -30,6 +30,8 @@ impl Transfer<'_> {
             self.size = self.next;
         } else if self.opening && self.from != 0 && beyond {
             // The offset may be behind the end of a file that is shorter now.
+            self.refused = if code >= code::REQUEST_ENTITY_INCOMPLETE { code } else { 0 };
+            self.wanted = self.from;
             self.begin(0);
         } else if !self.opening && self.window != 1 {
             // It may be that so many were asked for at once.
@@ -87,6 +89,12 @@ impl Transfer<'_> {
             if from != 0 && (other || from > total || total == UNKNOWN && len == 0) {
                 self.begin(0);
                 return Some(());
+            }
+            // It is the same file, and not shorter: before all of it comes again, the offset is worth another call.
+            let refused = core::mem::take(&mut self.refused);
+            let doubted = core::mem::replace(&mut self.doubted, refused != 0);
+            if refused != 0 && !doubted && total > self.wanted && total != UNKNOWN && tag != 0 && tag == self.meta.tag {
+                return self.fail(Fault::Status { code: refused, max_age: 0 });
             }
             self.meta = Meta { size: (total != UNKNOWN).then_some(total), tag, start: from };
             self.tag = answer.tag;
