@@ -197,12 +197,10 @@ fn r18_a_file_that_is_cut_short_is_found_out() {
         costs_the_slot("cut short of a known size", &file[..have as usize], Some(size), |error| {
             *error == SessionError::Incomplete { have, size }
         });
-        costs_the_slot("cut short of an unknown size", &file[..have as usize], None, |error| {
-            match error {
-                SessionError::Target(Error::Refused(Refusal::Truncated { .. })) => error.kind() == ErrorKind::Refused,
-                SessionError::Target(Error::Refused(Refusal::Tlv { .. })) => error.kind() == ErrorKind::Corrupt,
-                _ => false,
-            }
+        costs_the_slot("cut short of an unknown size", &file[..have as usize], None, |error| match error {
+            SessionError::Target(Error::Refused(Refusal::Truncated { .. })) => error.kind() == ErrorKind::Refused,
+            SessionError::Target(Error::Refused(Refusal::Tlv { .. })) => error.kind() == ErrorKind::Corrupt,
+            _ => false,
         });
     }
 }
