@@ -62,10 +62,10 @@ pub struct Finished {
 /// An image that was applied before and lies there still is not applied again ([`FotaError::Attempted`]), unless the
 /// job says so: it ran and came back.
 ///
-/// `control` may be held by another task, which pauses, resumes or cancels, up to the request to run the image. Whatever ends it, what is stored stays; the
-/// same job goes on later, also after a reset. But for what was read back and is not right, be it the file's fault or
-/// the flash's: that is given up, and the next call begins anew; after [`Job::attempts`] of them the image is
-/// [`Rejected`](SessionError::Rejected) without a byte.
+/// `control` may be held by another task, which pauses, resumes or cancels, up to the request to run the image. Whatever
+/// ends it, what is stored stays; the same job goes on later, also after a reset. But for what was read back and is not
+/// right, be it the file's fault or the flash's: that is given up, and the next call begins anew; after
+/// [`Job::attempts`] of them the image is [`Rejected`](SessionError::Rejected) without a byte.
 ///
 /// A source that hangs is opened anew ([`Job::silence`]), and [`Job::deadline`] bounds it all. Both are counted on a
 /// clone of `clock`, in tenths of a second.

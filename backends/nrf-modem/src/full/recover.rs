@@ -59,7 +59,7 @@ impl<'p> Program<'p> {
     /// Compares what the modem's flash holds afterwards: the ranges and the digest "of all ranges in ascending order"
     /// of `firmware.update.image.digest.txt`, without the ranges at 0x0100_0000 and above. They are over the decrypted
     /// content, so nothing in the file itself can stand for them. No ranges: nothing is compared; more than
-    /// [`MOST_RANGES`](port::MOST_RANGES): [`FullError::Ranges`].
+    /// [`MOST_RANGES`](crate::port::MOST_RANGES): [`FullError::Ranges`].
     pub const fn expect(self, ranges: &'p [Range], digest: Digest) -> Self {
         Self { expected: Some((ranges, digest)), ..self }
     }
