@@ -139,7 +139,7 @@ fn feed<P: Delta>(
 }
 
 #[test]
-fn r26_an_erase_of_before_is_waited_for_whatever_the_modem_answers_meanwhile() {
+fn r27_an_erase_of_before_is_waited_for_whatever_the_modem_answers_meanwhile() {
     let modem = FakeModem::new(Settings::new().erase(Wait::Polls(2), Wait::Forever));
     modem.start_normal().unwrap();
     modem.set_registered(true);
@@ -160,7 +160,7 @@ fn r26_an_erase_of_before_is_waited_for_whatever_the_modem_answers_meanwhile() {
 }
 
 #[test]
-fn r26_waiting_for_an_erase_of_before_has_an_end() {
+fn r27_waiting_for_an_erase_of_before_has_an_end() {
     let modem = FakeModem::new(Settings::new().erase(Wait::Forever, Wait::Forever));
     modem.start_normal().unwrap();
     modem.clone().write_init().unwrap();
