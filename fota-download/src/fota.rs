@@ -98,16 +98,15 @@ where
     let mut update = Update::new(Only::new(target, job.kind), store, job.request());
     let mut source = Watched { source, watch: &watch };
     let work = pin!(async {
-        let mut begun = update.begin().await.map_err(FotaError::Session)?;
-        let was_staged = matches!(begun, Begun::Staged(_));
-        if let Begun::Receiving(session) = &mut begun {
-            fetch(&mut source, session, job, clock, buffers, &mut observer).await?;
-            observer(Event::Verifying);
-        }
-        held(&mut source, clock).await?;
-        let staged = match begun {
+        let mut was_staged = true;
+        let staged = match update.begin().await.map_err(FotaError::Session)? {
             Begun::Staged(staged) => Ok(staged),
-            Begun::Receiving(session) => session.finish().await,
+            Begun::Receiving(mut session) => {
+                was_staged = false;
+                fetch(&mut source, &mut session, job, clock, buffers, &mut observer).await?;
+                observer(Event::Verifying);
+                session.finish().await
+            }
         };
         let (mut session, error) = match staged {
             Ok(staged) if staged.attempted() && !job.again => return Err(FotaError::Attempted),
@@ -164,20 +163,23 @@ async fn fetch<S: Source, T: DfuTarget, P: ProgressStore>(
             });
             if too_large.is_some() || !watch.goes_on() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let Err(error) = came.await else { return Ok(()) };
-        match FotaError::from(error) {
-            FotaError::Cancelled => {}
-            error => return Err(error),
-        }
-        if let Some(size) = too_large {
+        let is_whole = match came.await.map_err(FotaError::from) {
+            Ok(()) => true,
+            Err(FotaError::Cancelled) => false,
+            Err(error) => return Err(error),
+        };
+        if let (false, Some(size)) = (is_whole, too_large) {
             source.close();
             return Err(FotaError::TooLarge { size });
         }
         // Whoever paused decides how it goes on.
-        if let (Wish::Pause, Some(report)) = (watch.wish(), last) {
+        if let (false, Wish::Pause, Some(report)) = (is_whole, watch.wish(), last) {
             observer(Event::Paused(report));
         }
         held(source, clock).await?;
+        if is_whole {
+            return Ok(());
+        }
         if watch.is_late() {
             return Err(FotaError::Deadline);
         }
@@ -185,10 +187,7 @@ async fn fetch<S: Source, T: DfuTarget, P: ProgressStore>(
 }
 
 /// Waits as long as the update is held; it fails where the update is not wanted any more.
-async fn held<S: Source, T>(
-    source: &mut Watched<'_, &mut S>,
-    clock: &mut impl DelayNs,
-) -> Result<(), FotaError<S::Error, T>> {
+async fn held<S: Source>(source: &mut Watched<'_, &mut S>, clock: &mut impl DelayNs) -> Result<(), Stopped> {
     let watch = source.watch;
     if !watch.goes_on() {
         source.close();
@@ -196,8 +195,23 @@ async fn held<S: Source, T>(
     watch.hold(clock).await;
     match watch.wish() {
         Wish::Run => Ok(()),
-        Wish::Pause => Err(FotaError::Deadline),
-        Wish::Cancel => Err(FotaError::Cancelled),
+        Wish::Pause => Err(Stopped::Deadline),
+        Wish::Cancel => Err(Stopped::Cancelled),
+    }
+}
+
+/// Why it is not wanted any more. Small, as it is handed on more than once: it saves stack.
+enum Stopped {
+    Deadline,
+    Cancelled,
+}
+
+impl<S, T> From<Stopped> for FotaError<S, T> {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Deadline => Self::Deadline,
+            Stopped::Cancelled => Self::Cancelled,
+        }
     }
 }
 

@@ -42,8 +42,9 @@ where
 {
     let [mut full, mut spare] = buffers;
     let mut course = Course::new(backoff);
-    // What was received ahead, and how that went; or that the source failed behind bytes which are not stored yet.
-    let mut ahead: Option<Received<S::Error, T::Error>> = None;
+    // How much was received ahead, and how receiving ended behind it, or behind bytes which are not stored yet.
+    let mut ahead = None;
+    let mut ended = Ok(());
     loop {
         if course.work != Work::Write {
             let wanted = observer(course.report(session, source.paid())).is_continue();
@@ -54,21 +55,19 @@ where
                 return Err(DownloadError::Cancelled);
             }
         }
+        if !matches!(course.work, Work::Read | Work::Write) {
+            // Where anything else comes next, it is not wanted any more.
+            (ahead, ended) = (None, Ok(()));
+        }
         let result = if course.work == Work::Wait {
             delay.delay_ms(course.pause).await;
             Ok(())
-        // Taken in any case: where anything else comes next, it is not wanted any more.
-        } else if let (Work::Read, Some((count, received))) =
-            (course.work, ahead.take_if(|_| course.work != Work::Write))
-        {
+        } else if let (Work::Read, Some(count)) = (course.work, ahead) {
             mem::swap(&mut full, &mut spare);
             course.count = count;
-            if count > 0 && received.is_err() {
-                ahead = Some((0, received));
-                Ok(())
-            } else {
-                received
-            }
+            // What came before a failure is stored before that is told.
+            ahead = (count > 0 && ended.is_err()).then_some(0);
+            if ahead.is_some() { Ok(()) } else { mem::replace(&mut ended, Ok(())) }
         } else {
             let (buffer, store) = match course.work {
                 Work::Read => (&mut *full, session::Call::Prepare),
@@ -92,7 +91,8 @@ where
                     course.count = count;
                 }
                 if writes && receives || count > 0 && received.is_err() {
-                    ahead = Some((if writes { count } else { 0 }, received));
+                    ahead = Some(if writes { count } else { 0 });
+                    ended = received;
                     Ok(())
                 } else {
                     received
