@@ -200,7 +200,7 @@ async fn held<S: Source>(source: &mut Watched<'_, &mut S>, clock: &mut impl Dela
     }
 }
 
-/// Why it is not wanted any more. Small, as it is handed on more than once: it saves stack.
+/// Why it is not wanted any more. A small error, as it is handed on more than once: less code than the large one.
 enum Stopped {
     Deadline,
     Cancelled,
