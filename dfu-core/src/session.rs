@@ -125,7 +125,8 @@ impl<'u, T: DfuTarget, S: ProgressStore> Session<'u, T, S> {
 
     /// Takes what a source says of its file: its size, and a tag of its validator (0: it has none). Returns the
     /// offset from which bytes are wanted: that of before, or 0 when this is not, or may not be, the file whose
-    /// beginning is stored, or has less bytes than that. Without a tag on both sides only a request that carries the digest goes on.
+    /// beginning is stored, or is shorter than that. Without a tag on both sides only a request that carries the digest
+    /// goes on.
     pub fn agree(&mut self, size: Option<u32>, tag: u32) -> Result<u32, SessionError<T::Error>> {
         self.0.agree(size, tag)
     }
